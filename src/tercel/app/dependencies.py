@@ -1,0 +1,74 @@
+"""What the project says it needs, and whether a version fits: as much of packaging as that takes.
+
+Read from the installed package's metadata, or from pyproject.toml in a source checkout.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One line of the project's dependencies: `numba>=0.68,<0.70 ; extra == 'venues'`."""
+
+    package: str
+    bounds: tuple[tuple[str, str], ...]
+    extra: str = ""
+
+    @property
+    def range(self) -> str:
+        """`>=0.68,<0.70`."""
+        return ",".join(operator + version for operator, version in self.bounds)
+
+    def allows(self, version: str) -> bool:
+        """Whether `version` lies in the range. Suffixes such as `rc1` and `.post1` do not count."""
+        return all(_compare(version, operator, bound) for operator, bound in self.bounds)
+
+
+def parse_requirement(line: str) -> Requirement:
+    """Read one requirement line. Of the markers, only `extra` is looked at."""
+    text, _, marker = line.partition(";")
+    name = re.match(r"\s*([A-Za-z0-9._-]+)", text)
+    bounds = re.findall(r"(>=|<=|==|!=|~=|<|>)\s*([0-9][^,\s]*)", text)
+    extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", marker)
+    return Requirement(name[1] if name else text, tuple(bounds), extra[1] if extra else "")
+
+
+def _compare(version: str, operator: str, bound: str) -> bool:
+    here, there = _numbers(version), _numbers(bound)
+    width = max(len(here), len(there))
+    left, right = (part + (0,) * (width - len(part)) for part in (here, there))
+    return {
+        ">=": left >= right,
+        "<=": left <= right,
+        ">": left > right,
+        "<": left < right,
+        "==": left == right,
+        "!=": left != right,
+        "~=": left >= right and here[: len(there) - 1] == there[:-1],
+    }[operator]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def declared_requirements() -> list[str]:
+    """What the project says it needs: from the installed package, else from the source checkout."""
+    try:
+        return metadata.requires("tercel") or []
+    except metadata.PackageNotFoundError:
+        import tomllib
+
+        import tercel
+
+        file = Path(tercel.__file__).resolve().parents[2] / "pyproject.toml"
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        extras = project.get("optional-dependencies", {})
+        optional = [f"{line}; extra == '{name}'" for name in extras for line in extras[name]]
+        return [*project["dependencies"], *optional]
