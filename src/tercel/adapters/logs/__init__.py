@@ -2,8 +2,8 @@
 
 Events carry names and values (`log.info("bar_closed", symbol="BTCUSDT", age_ms=41)`), a UTC time
 and a level. What other libraries log through the standard `logging` takes the same way out, so that
-one stream can be read by one program. Importing this costs a tenth of a second (structlog): do it when
-the first thing is about to be logged, not at start-up.
+one stream can be read by one program. Importing this costs a tenth of a second (structlog): do it
+when the first thing is about to be logged, not at start-up.
 """
 
 from __future__ import annotations

@@ -87,9 +87,9 @@ def check(config: ConfigOption = None, options: SetOption = None) -> None:
 
 
 def _read(config: Path | None, options: list[str] | None) -> LoadedSettings:
-    from tercel.adapters.config import read_settings
+    from tercel import bootstrap
 
-    loaded = read_settings(run_file=config, overrides=options or ())
+    loaded = bootstrap.load_everything(config, options or ())
     for name in loaded.strategy_overrides:
         terminal.problem(
             f"--set {name}: without a dot this is a parameter of the strategy that is run; "
