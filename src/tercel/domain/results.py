@@ -1,7 +1,8 @@
 """What one backtest produced, and the record of how: plain data that statistics and reports read.
 
-Signs: profits are positive for us; fees and slippage are costs (positive: paid); funding is received
-(positive) or paid (negative). So net = gross - fees - slippage + funding, for a trade and for a run.
+Signs: profits are positive for us; fees and slippage are costs (positive: paid); funding is
+received (positive) or paid (negative). So net = gross - fees - slippage + funding, for a trade and
+for a run.
 """
 
 from __future__ import annotations
@@ -86,8 +87,10 @@ class BacktestResult:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """How a run came about: enough to repeat it. Written to run.json, and to nothing that is compared
-    byte by byte (stats.json, trades.parquet)."""
+    """How a run came about: enough to repeat it.
+
+    Written to run.json, and to nothing that is compared byte by byte (stats.json, trades.parquet).
+    """
 
     configuration: Mapping[str, Any]
     """Every setting in force, nested; plain values only."""

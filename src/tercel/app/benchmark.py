@@ -1,0 +1,78 @@
+"""Buy-and-hold of the same bars, as a result like any other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tercel.core.codes import ExitReason, Side, Slot
+from tercel.core.records import EQUITY, FILL, TRADE, Records
+from tercel.domain.errors import DataError
+from tercel.domain.results import BacktestResult, StreamLabel
+
+BUY_AND_HOLD = "buy-and-hold"
+
+
+def buy_and_hold(
+    bars: Records, bar_ms: int, start_quote: float, taker_fee_rate: float
+) -> BacktestResult:
+    """All capital into the market at the first open, out of it at the last close.
+
+    A taker fee is paid on both sides; no slippage, no leverage, no funding (as a spot holder). With
+    1,000 quote, a fee rate of 0.001 and a price of 100: 1,000 / 100.1 = 9.990 units for 999.00 and
+    a fee of 1.00.
+    Raises DataError without bars.
+    """
+    if len(bars) == 0:
+        raise DataError("buy-and-hold: there are no bars to hold")
+    entry_price, exit_price = float(bars["open"][0]), float(bars["close"][-1])
+    quantity = start_quote / (entry_price * (1.0 + taker_fee_rate))
+    entry_fee = quantity * entry_price * taker_fee_rate
+    exit_fee = quantity * exit_price * taker_fee_rate
+    gross = quantity * (exit_price - entry_price)
+    net = gross - entry_fee - exit_fee
+    start_time, end_time = int(bars["open_time"][0]), int(bars["open_time"][-1]) + bar_ms
+
+    equity = np.zeros(len(bars), EQUITY)
+    equity["time"] = bars["open_time"] + bar_ms
+    equity["exposure"] = quantity * bars["close"]
+    equity["equity"] = equity["exposure"]
+    equity["equity"][-1] = start_quote + net
+    equity["exposure"][-1] = 0.0
+
+    fills = np.zeros(2, FILL)
+    fills["slot"] = Slot.ENTRY, Slot.CLOSE
+    fills["time"] = start_time, end_time
+    fills["side"] = Side.LONG, Side.SHORT
+    fills["quantity"] = quantity
+    fills["price"] = fills["reference_price"] = entry_price, exit_price
+    fills["fee_quote"] = entry_fee, exit_fee
+    fills["reason"] = ExitReason.NONE, ExitReason.END_OF_DATA
+
+    trade = np.zeros(1, TRADE)
+    trade["side"] = Side.LONG
+    trade["entry_time"], trade["exit_time"] = start_time, end_time
+    trade["quantity"] = quantity
+    trade["entry_price"], trade["exit_price"] = entry_price, exit_price
+    trade["gross_quote"], trade["net_quote"] = gross, net
+    trade["fee_quote"] = entry_fee + exit_fee
+    for unknown in ("stop_distance", "risk_quote", "favourable_r", "adverse_r", "score"):
+        trade[unknown] = np.nan
+    trade["exit_reason"] = ExitReason.END_OF_DATA
+
+    return BacktestResult(
+        labels=(StreamLabel(0, BUY_AND_HOLD, "", "", ""),),
+        trades=trade,
+        fills=fills,
+        equity=equity,
+        start_quote=start_quote,
+        start_time=start_time,
+        end_time=end_time,
+        signals=1,
+        cash_quote=start_quote + net,
+        equity_quote=start_quote + net,
+        gross_quote=gross,
+        fee_quote=entry_fee + exit_fee,
+        slippage_quote=0.0,
+        funding_quote=0.0,
+        reasons=(("hold",),),
+    )

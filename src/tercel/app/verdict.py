@@ -1,0 +1,169 @@
+"""The verdict in plain words: what a backtest says about an edge, and what it cannot say.
+
+The first rule that holds decides:
+1. fewer than 30 trades: nothing can be said;
+2. no profit before costs: there is no edge at all;
+3. profit before costs, none after: the edge is smaller than its costs;
+4. profit after costs, but one that luck explains at 95 % (or a record too short): not yet evidence;
+5. otherwise profitable in this sample, which is one trial: walk-forward comes next.
+Buy-and-hold of the same bars is always told beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tercel.app.statistics import Statistics
+from tercel.app.wording import count, number, percent, times
+
+TRADES_MIN = 30
+"""Below so many trades one lucky or unlucky trade decides every figure."""
+CONFIDENCE = 0.95
+"""Probability of a Sharpe ratio above zero from which a profit counts as evidence."""
+
+
+class VerdictCode(StrEnum):
+    """What the figures amount to."""
+
+    NOT_ENOUGH_TRADES = "not_enough_trades"
+    NO_EDGE = "no_edge"
+    EDGE_BELOW_COSTS = "edge_below_costs"
+    NOT_DISTINGUISHABLE_FROM_LUCK = "not_distinguishable_from_luck"
+    PROFITABLE_IN_SAMPLE = "profitable_in_sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A code for programs, a headline and sentences for people."""
+
+    code: VerdictCode
+    headline: str
+    """Without a full stop."""
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join((f"{self.headline}.", *self.sentences))
+
+
+HEADLINES: dict[VerdictCode, str] = {
+    VerdictCode.NOT_ENOUGH_TRADES: "Not enough trades to say anything",
+    VerdictCode.NO_EDGE: "No edge even before costs",
+    VerdictCode.EDGE_BELOW_COSTS: "No edge after costs",
+    VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "Profit not distinguishable from luck yet",
+    VerdictCode.PROFITABLE_IN_SAMPLE: "Profitable in this sample",
+}
+
+
+def judge(statistics: Statistics, held: Statistics | None = None) -> Verdict:
+    """The verdict on `statistics`; `held` is buy-and-hold of the same bars."""
+    code = _code(statistics)
+    sentences = [_outcome(statistics), *_explanation(code, statistics)]
+    if statistics.end_quote <= 0.0:
+        sentences.append("All of the capital was lost.")
+    sentences.append(_beside_holding(statistics, held))
+    return Verdict(code, HEADLINES[code], tuple(sentences))
+
+
+def _code(statistics: Statistics) -> VerdictCode:
+    if statistics.trades < TRADES_MIN:
+        return VerdictCode.NOT_ENOUGH_TRADES
+    if statistics.gross_quote <= 0.0:
+        return VerdictCode.NO_EDGE
+    if statistics.net_quote <= 0.0:
+        return VerdictCode.EDGE_BELOW_COSTS
+    proven = statistics.probabilistic_sharpe >= CONFIDENCE
+    long_enough = statistics.track_record_days_min <= statistics.daily_returns
+    if not (proven and long_enough):  # NaN: not proven
+        return VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK
+    return VerdictCode.PROFITABLE_IN_SAMPLE
+
+
+def _moved(fraction: float) -> str:
+    """`made 0.8 %`, `lost 23.4 %`."""
+    if percent(abs(fraction)) == percent(0.0):
+        return "made nothing"
+    return f"{'made' if fraction > 0.0 else 'lost'} {percent(abs(fraction))}"
+
+
+def _outcome(statistics: Statistics) -> str:
+    """The result net and gross, in one sentence."""
+    if statistics.trades == 0:
+        return (
+            f"There was no trade at all ({_plural(statistics.signals, 'signal')}, "
+            f"{count(statistics.refused)} refused)."
+        )
+    return (
+        f"{_plural(statistics.trades, 'trade')} {_moved(statistics.net_fraction)} net; "
+        f"before costs they {_moved(statistics.gross_fraction)}."
+    )
+
+
+def _plural(amount: int, thing: str) -> str:
+    return f"{count(amount)} {thing}{'' if amount == 1 else 's'}"
+
+
+def _explanation(code: VerdictCode, statistics: Statistics) -> list[str]:
+    """Why this code: one or two sentences."""
+    if code is VerdictCode.NOT_ENOUGH_TRADES:
+        return [f"At least {TRADES_MIN} trades are needed before any figure means something."]
+    if code is VerdictCode.NO_EDGE:
+        return ["Lower fees would not help: the signals lose money by themselves."]
+    if code is VerdictCode.EDGE_BELOW_COSTS:
+        return ["The edge is smaller than its costs.", _costs(statistics)]
+    if code is VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK:
+        return [_luck(statistics), _costs(statistics)]
+    return [
+        f"The probability that the true Sharpe ratio is above zero is "
+        f"{_certainty(statistics.probabilistic_sharpe)}, if this was the only thing ever tried.",
+        "One backtest is one trial: run walk-forward before believing it.",
+        _costs(statistics),
+    ]
+
+
+def _certainty(probability: float) -> str:
+    """`97 %`; never a rounded 100 %."""
+    return "more than 99 %" if probability > 0.99 else percent(probability)
+
+
+def _costs(statistics: Statistics) -> str:
+    """What fees and slippage did to the gross profit."""
+    share = statistics.cost_share
+    if share >= 1.0:
+        ate = f"Fees and slippage ate {times(share)} the gross profit."
+        return ate if share >= 1.05 else "Fees and slippage ate the whole gross profit."
+    return f"Fees and slippage took {percent(share)} of the gross profit."
+
+
+def _luck(statistics: Statistics) -> str:
+    """Why the profit is not yet evidence."""
+    if math.isnan(statistics.probabilistic_sharpe):
+        return (
+            f"A record of {_plural(statistics.daily_returns, 'daily return')} is too short to "
+            "measure risk."
+        )
+    chance = (
+        f"The probability that the true Sharpe ratio is above zero is "
+        f"{_certainty(statistics.probabilistic_sharpe)} (95 % is asked for)"
+    )
+    if math.isnan(statistics.track_record_days_min):
+        return f"{chance}."
+    return (
+        f"{chance}: a record of {number(statistics.track_record_days_min, 0)} days would be "
+        f"needed to tell, and this one has {count(statistics.daily_returns)}."
+    )
+
+
+def _beside_holding(statistics: Statistics, held: Statistics | None) -> str:
+    """The same capital in the market itself."""
+    if held is None:
+        return "There is no buy-and-hold beside it, since the bars are not known."
+    sentence = (
+        f"Buy-and-hold {_moved(held.net_fraction)} with a drawdown of "
+        f"{percent(held.drawdown_depth)}"
+    )
+    if statistics.trades == 0:
+        return f"{sentence}."
+    better = statistics.net_fraction > held.net_fraction
+    return f"{sentence}: this was {'better' if better else 'worse'}."
