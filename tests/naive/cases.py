@@ -1,0 +1,358 @@
+"""Every indicator as one example that takes whole bars: for parity, look-ahead and warm-up.
+
+A case advances a state by one bar and writes all that can be read from it into `out`. Add one (or
+more) for each new module of `tercel.core.indicators`: the look-ahead sweep fails for one without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from tercel.core import timeframe
+from tercel.core.indicators import (
+    adx,
+    atr,
+    bollinger,
+    correlation,
+    cvd,
+    donchian,
+    ema,
+    macd,
+    median,
+    minmax,
+    obv,
+    pivots,
+    quantile,
+    rma,
+    rsi,
+    slope,
+    sma,
+    std,
+    stoch_rsi,
+    vwap,
+    wma,
+    zscore,
+)
+from tercel.core.indicators.adx import ADX, adx_step
+from tercel.core.indicators.atr import ATR, atr_step, true_range
+from tercel.core.indicators.bollinger import bollinger_dtype, bollinger_step
+from tercel.core.indicators.correlation import correlation_dtype, correlation_step
+from tercel.core.indicators.cvd import cvd_dtype, cvd_step
+from tercel.core.indicators.donchian import donchian_dtype, donchian_step
+from tercel.core.indicators.ema import EMA, ema_step
+from tercel.core.indicators.macd import MACD, macd_step
+from tercel.core.indicators.median import median_dtype, median_step
+from tercel.core.indicators.minmax import (
+    extreme_dtype,
+    minmax_dtype,
+    minmax_step,
+    rolling_max_step,
+    rolling_min_step,
+)
+from tercel.core.indicators.obv import OBV, obv_step
+from tercel.core.indicators.pivots import pivots_dtype, pivots_step
+from tercel.core.indicators.quantile import (
+    quantile_at,
+    quantile_dtype,
+    quantile_push,
+    quantile_step,
+)
+from tercel.core.indicators.rma import RMA, rma_step
+from tercel.core.indicators.rsi import RSI, rsi_step
+from tercel.core.indicators.slope import slope_dtype, slope_step
+from tercel.core.indicators.sma import sma_dtype, sma_step
+from tercel.core.indicators.std import std_ddof_step, std_dtype, std_step
+from tercel.core.indicators.stoch_rsi import stoch_rsi_dtype, stoch_rsi_step
+from tercel.core.indicators.vwap import (
+    SESSION_VWAP,
+    bar_vwap,
+    rolling_vwap_dtype,
+    rolling_vwap_step,
+    session_vwap_step,
+)
+from tercel.core.indicators.window import (
+    rolling_sum_dtype,
+    rolling_sum_step,
+    window_dtype,
+    window_push,
+    window_ready,
+)
+from tercel.core.indicators.wma import wma_dtype, wma_step
+from tercel.core.indicators.zscore import zscore_dtype, zscore_step
+from tercel.core.jit import kernel, new, rec
+from tercel.core.records import BAR
+from tercel.core.timeframe import RESAMPLE, resample_step
+
+CAPACITY = 32
+
+Floats = npt.NDArray[np.float64]
+Step = Callable[[Any, Any, Any], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`step(state, bar, out)` fills `out`; its first value comes after `warmup` bars."""
+
+    module: str
+    dtype: np.dtype[Any]
+    step: Step
+    outputs: int
+    warmup: int
+
+    @property
+    def name(self) -> str:
+        return self.step.__name__
+
+
+@kernel
+def ema_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = ema_step(s, bar.close, 9)
+
+
+@kernel
+def rma_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = rma_step(s, bar.close, 9)
+
+
+@kernel
+def sma_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = sma_step(s, bar.close, 9)
+
+
+@kernel
+def wma_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = wma_step(s, bar.close, 9)
+
+
+@kernel
+def window_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = window_push(s.window, bar.close, 9)
+    out[1] = window_ready(s.window, 9)
+    out[2] = rolling_sum_step(s.total, bar.volume, 32)
+
+
+@kernel
+def std_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = std_step(s.sample, bar.close, 5)
+    out[1] = s.sample.average
+    out[2] = std_ddof_step(s.population, bar.volume, 32, 0)
+
+
+@kernel
+def zscore_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = zscore_step(s, bar.close, 5)
+
+
+@kernel
+def quantile_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = quantile_step(s.one, bar.volume, 20, 0.9)
+    quantile_push(s.two, bar.close, 7)
+    out[1] = quantile_at(s.two, 0.25)
+    out[2] = quantile_at(s.two, 1.0)
+
+
+@kernel
+def median_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = median_step(s, bar.close, 20)
+
+
+@kernel
+def minmax_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = minmax_step(s.both, bar.close, 14)
+    out[1] = s.both.minimum
+    out[2] = rolling_max_step(s.high, bar.high, 32)
+    out[3] = rolling_min_step(s.low, bar.low, 1)
+
+
+@kernel
+def donchian_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = donchian_step(s, bar.high, bar.low, 20)
+    out[1] = s.upper
+    out[2] = s.lower
+
+
+@kernel
+def atr_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = atr_step(s, bar.high, bar.low, bar.close, 14)
+    out[1] = true_range(bar.high, bar.low, bar.open)
+
+
+@kernel
+def rsi_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = rsi_step(s, bar.close, 14)
+
+
+@kernel
+def adx_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = adx_step(s, bar.high, bar.low, bar.close, 14)
+    out[1] = s.plus_di
+    out[2] = s.minus_di
+
+
+@kernel
+def macd_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = macd_step(s, bar.close, 12, 26, 9)
+    out[1] = s.signal
+    out[2] = s.histogram
+
+
+@kernel
+def bollinger_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = bollinger_step(s, bar.close, 20, 2.0, 30)
+    out[1] = s.upper
+    out[2] = s.lower
+    out[3] = s.bandwidth
+    out[4] = s.squeezed
+
+
+@kernel
+def stoch_rsi_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = stoch_rsi_step(s, bar.close, 14, 14, 3)
+    out[1] = s.d
+
+
+@kernel
+def obv_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = obv_step(s, bar.close, bar.volume)
+
+
+@kernel
+def session_vwap_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = session_vwap_step(s, bar.open_time, bar.quote_volume, bar.volume)
+    out[1] = bar_vwap(bar.quote_volume, bar.volume)
+
+
+@kernel
+def rolling_vwap_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = rolling_vwap_step(s, bar.quote_volume, bar.volume, 20)
+
+
+@kernel
+def cvd_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = cvd_step(s, bar.volume, bar.taker_buy_volume, 20)
+    out[1] = s.delta
+
+
+@kernel
+def pivots_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = pivots_step(s, bar.high, bar.low, 3, 2)
+    out[1] = s.high_age_bars
+    out[2] = s.low_price
+    out[3] = s.low_age_bars
+
+
+@kernel
+def slope_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = slope_step(s, bar.close, 14)
+
+
+@kernel
+def correlation_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = correlation_step(s, bar.close, bar.volume, 20)
+
+
+@kernel
+def timeframe_case(s: Any, bar: Any, out: Any) -> None:
+    closed = resample_step(s, bar, 60_000, 300_000)
+    out[0] = s.done.close if closed else np.nan
+    out[1] = s.done.open_time
+    out[2] = s.done.open
+    out[3] = s.done.high
+    out[4] = s.done.low
+    out[5] = s.done.volume
+    out[6] = s.done.quote_volume
+    out[7] = s.done.taker_buy_volume
+    out[8] = s.done.bar_count
+
+
+_WINDOWS = rec(("window", window_dtype(CAPACITY)), ("total", rolling_sum_dtype(CAPACITY)))
+_STDS = rec(("sample", std_dtype(CAPACITY)), ("population", std_dtype(CAPACITY)))
+_QUANTILES = rec(("one", quantile_dtype(CAPACITY)), ("two", quantile_dtype(CAPACITY)))
+_EXTREMES = rec(
+    ("both", minmax_dtype(CAPACITY)),
+    ("high", extreme_dtype(CAPACITY)),
+    ("low", extreme_dtype(CAPACITY)),
+)
+
+CASES = (
+    Case("ema", EMA, ema_case, 1, ema.warmup(9)),
+    Case("rma", RMA, rma_case, 1, rma.warmup(9)),
+    Case("sma", sma_dtype(CAPACITY), sma_case, 1, sma.warmup(9)),
+    Case("wma", wma_dtype(CAPACITY), wma_case, 1, wma.warmup(9)),
+    Case("window", _WINDOWS, window_case, 3, 9),
+    Case("std", _STDS, std_case, 3, std.warmup(5)),
+    Case("zscore", zscore_dtype(CAPACITY), zscore_case, 1, zscore.warmup(5)),
+    Case("quantile", _QUANTILES, quantile_case, 3, quantile.warmup(20)),
+    Case("median", median_dtype(CAPACITY), median_case, 1, median.warmup(20)),
+    Case("minmax", _EXTREMES, minmax_case, 4, minmax.warmup(14)),
+    Case("donchian", donchian_dtype(CAPACITY), donchian_case, 3, donchian.warmup(20)),
+    Case("atr", ATR, atr_case, 2, atr.warmup(14)),
+    Case("rsi", RSI, rsi_case, 1, rsi.warmup(14)),
+    Case("adx", ADX, adx_case, 3, adx.warmup(14)),
+    Case("macd", MACD, macd_case, 3, macd.warmup(12, 26, 9)),
+    Case("bollinger", bollinger_dtype(CAPACITY, CAPACITY), bollinger_case, 5, bollinger.warmup(20)),
+    Case("stoch_rsi", stoch_rsi_dtype(CAPACITY), stoch_rsi_case, 2, stoch_rsi.warmup(14, 14)),
+    Case("obv", OBV, obv_case, 1, obv.WARMUP),
+    Case("vwap", SESSION_VWAP, session_vwap_case, 2, vwap.WARMUP),
+    Case("vwap", rolling_vwap_dtype(CAPACITY), rolling_vwap_case, 1, vwap.warmup(20)),
+    Case("cvd", cvd_dtype(CAPACITY), cvd_case, 2, cvd.warmup(20)),
+    Case("pivots", pivots_dtype(CAPACITY), pivots_case, 4, pivots.warmup(3, 2)),
+    Case("slope", slope_dtype(CAPACITY), slope_case, 1, slope.warmup(14)),
+    Case("correlation", correlation_dtype(CAPACITY), correlation_case, 1, correlation.warmup(20)),
+    Case("timeframe", RESAMPLE, timeframe_case, 9, timeframe.warmup(60_000, 300_000)),
+)
+
+
+@cache
+def batch_of(step: Any) -> Callable[[Any, Any, Any], None]:
+    """A compiled loop of `step` over bars, as strategies have one."""
+
+    @numba.njit(nogil=True)
+    def batch(state: Any, bars: Any, out: Any) -> None:
+        for i in range(len(bars)):
+            step(state, bars[i], out[i])
+
+    loop: Callable[[Any, Any, Any], None] = batch
+    return loop
+
+
+def run_batch(case: Case, bars: npt.NDArray[Any]) -> Floats:
+    """All outputs over all bars, from a fresh state. shape (bars, outputs)"""
+    out = np.full((len(bars), case.outputs), np.nan)
+    batch_of(case.step)(new(case.dtype), bars, out)
+    return out
+
+
+def run_stream(case: Case, bars: npt.NDArray[Any]) -> Floats:
+    """The same, one call from Python for each bar, as live trading does."""
+    out = np.full((len(bars), case.outputs), np.nan)
+    state = new(case.dtype)
+    for i in range(len(bars)):
+        case.step(state, bars[i], out[i])
+    return out
+
+
+def digest(out: Floats) -> str:
+    """SHA-256 over all bits; NaN counts as one value (its sign and payload mean nothing)."""
+    plain = out.copy()
+    plain[np.isnan(plain)] = np.nan
+    return hashlib.sha256(plain.tobytes()).hexdigest()
+
+
+def digests(bars: npt.NDArray[Any]) -> dict[str, str]:
+    """Each case's digest over `bars`."""
+    return {case.name: digest(run_stream(case, bars)) for case in CASES}
+
+
+if __name__ == "__main__":  # the other half of the parity test, in a process without the JIT
+    sys.stdout.write(json.dumps(digests(np.load(sys.argv[1]).view(BAR))))
