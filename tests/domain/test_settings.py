@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -256,3 +257,25 @@ def test_secrets_are_hidden_wherever_they_are() -> None:
         "unset_key": "",
     }
     assert redacted({"signing_key": {"pem": "abc"}}) == {"signing_key": "(hidden)"}
+
+
+def test_the_documentation_has_every_setting(settings: Settings) -> None:
+    text = (packaged_config_dir().parent / "docs" / "configuration.md").read_text()
+    rows = {
+        line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| `")
+    }
+    for path in model_paths(Settings):
+        group, _, name = path.partition(".")
+        if not name:
+            assert f"### `{group}`" in text
+            continue
+        field = type(getattr(settings, group)).model_fields[name]
+        assert str(field.description) in rows[f"`{path}`"]
+        value = getattr(getattr(settings, group), name)
+        if isinstance(value, int | float | None) and not isinstance(value, bool):
+            assert f"`{json.dumps(value)}`" in rows[f"`{path}`"]
+    inner = (trading.CostProfile, trading.SlippageSettings, trading.InstrumentSettings)
+    for model in (*inner, StrategySettings):
+        assert {f"`{name}`" for name in model.model_fields} <= set(rows)
+    assert {f"`{name}`" for name in get_type_hints(trading.PlanOverrides)} <= set(rows)
+    assert {f"`{name}`" for name in settings.costs.profiles} <= set(rows)

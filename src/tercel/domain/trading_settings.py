@@ -37,7 +37,7 @@ def _nothing_as_empty(value: object) -> object:
 
 
 # fmt: off
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,30}$")]
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
 Param = Annotated[Scalar, BeforeValidator(_scalar)]
 Step = Annotated[Decimal, Field(strict=False, gt=0)]
 Minimum = Annotated[Decimal, Field(strict=False, ge=0)]
