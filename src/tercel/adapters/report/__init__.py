@@ -1,0 +1,35 @@
+"""Run folders and report pages. Heavy libraries are imported when the first one is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tercel.app.report import NamedRun, Report
+
+if TYPE_CHECKING:
+    from tercel.adapters.report.run_folder import RunPaths
+
+__all__ = ["compare", "write_comparison", "write_run"]
+
+
+def write_run(folder: Path, report: Report) -> RunPaths:
+    """Write `report` as a new run folder, whole or not at all. Raises UserError or StorageError."""
+    from tercel.adapters.report import run_folder
+
+    return run_folder.write_run(folder, report)
+
+
+def compare(runs: Sequence[NamedRun], title: str = "Runs side by side") -> str:
+    """One self-contained HTML page with the runs side by side."""
+    from tercel.adapters.report.page import comparison_page
+
+    return comparison_page(runs, title)
+
+
+def write_comparison(path: Path, runs: Sequence[NamedRun], title: str = "") -> Path:
+    """Write that page, atomically. Raises StorageError."""
+    from tercel.adapters.report import run_folder
+
+    return run_folder.write_comparison(path, runs, title)
