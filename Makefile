@@ -1,0 +1,97 @@
+# The verbs of daily work. `make help` lists them.
+#
+# Everything lives in .venv, made from the lock files with hashes checked: the base install in `make demo`, and
+# what tests need on top in `make test`. PYTHON chooses the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TERCEL := $(BIN)/tercel
+
+STRATEGY ?= three_r
+SYMBOL ?= BTCUSDT
+VENUE ?= synthetic
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo backtest test check lint types layers test-jit test-plain test-bounds \
+        fmt bench lock docs clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# --- install ---------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tercel needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(BIN)/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.base ## Install Tercel into .venv
+
+# --- use -------------------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.base ## A labelled synthetic market, a backtest of three_r, and its report
+	$(TERCEL) data synth BTCUSDT
+	$(TERCEL) backtest three_r BTCUSDT --venue synthetic
+
+backtest: $(VENV)/.base ## Backtest STRATEGY on SYMBOL of VENUE: equity.png and stats.json (ARGS="--from ...")
+	@if [ "$(VENUE)" = synthetic ]; then $(TERCEL) data synth $(SYMBOL); fi
+	$(TERCEL) backtest $(STRATEGY) $(SYMBOL) --venue $(VENUE) $(ARGS)
+
+# --- prove -----------------------------------------------------------------------------------------------------
+
+test: $(VENV)/.dev ## Every test, kernels compiled
+	$(BIN)/pytest $(ARGS)
+
+check: lint types layers test-jit test-plain test-bounds ## Everything that must pass before a commit lands
+
+lint: $(VENV)/.dev ## ruff: style and mistakes
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev ## import-linter: imports point one way
+	$(BIN)/lint-imports --no-logo
+
+test-jit: $(VENV)/.dev
+	$(BIN)/pytest -q
+
+test-plain: $(VENV)/.dev ## Every test as plain Python, with coverage of at least 95 %
+	rm -f .coverage .coverage.*
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n 2 --cov --cov-report=
+	$(BIN)/coverage report --fail-under=95
+
+test-bounds: $(VENV)/.dev ## Kernel tests with array bounds checked
+	NUMBA_BOUNDSCHECK=1 TERCEL_CACHE_DIR=$(CURDIR)/$(VENV)/bounds-cache \
+	  $(BIN)/pytest -q tests/core tests/scenarios tests/parity tests/property tests/naive tests/oracle
+
+fmt: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Speed of Tercel and its peers in one run: bench/RESULTS.md
+	$(BIN)/python -m bench $(ARGS)
+
+# --- keep ------------------------------------------------------------------------------------------------------
+
+lock: $(BIN)/python ## Renew the lock files (hashes, no addresses)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --all-extras --group dev \
+	  pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header -c requirements-dev.lock \
+	  pyproject.toml -o requirements.lock
+
+clean: ## Remove what was built; the lake and the runs stay
+	rm -rf $(VENV) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
