@@ -1,0 +1,3 @@
+"""The compiled heart: pure step functions over records. It imports numba, numpy and math, and
+nothing of ours.
+"""

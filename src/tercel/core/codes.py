@@ -1,0 +1,127 @@
+"""Every code that crosses the boundary of the compiled core, each with its meaning.
+
+Codes travel as small integers inside records and become names again at the edges:
+`Refusal(3).name.lower()` is the reason a user reads. Numbers are never reused or renumbered, since
+journals and run folders keep them.
+"""
+
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    """Direction of a signal, order or position."""
+
+    SHORT = -1
+    NONE = 0
+    LONG = 1
+
+
+class OrderKind(IntEnum):
+    """How an order asks to be filled."""
+
+    MARKET = 0
+    LIMIT = 1
+    POST_ONLY = 2
+    STOP = 3
+
+
+class OrderStatus(IntEnum):
+    """Life of one order slot."""
+
+    EMPTY = 0
+    RESTING = 1
+    TRIGGERED = 2
+    """A stop whose price was reached, or a market order: it takes whatever the market offers."""
+
+
+class Slot(IntEnum):
+    """The fixed places of a stream's order table: what should rest at the venue right now."""
+
+    ENTRY = 0
+    STOP = 1
+    TRAIL = 2
+    CLOSE = 3
+    TARGET_1 = 4
+    TARGET_2 = 5
+    TARGET_3 = 6
+    TARGET_4 = 7
+
+
+SLOT_COUNT = len(Slot)
+LEGS_MAX = 4
+
+
+class ExitReason(IntEnum):
+    """Why (part of) a position was closed. A trade carries the reason of its last exit."""
+
+    NONE = 0
+    STOP = 1
+    TARGET_1 = 2
+    TARGET_2 = 3
+    TARGET_3 = 4
+    TARGET_4 = 5
+    TRAIL = 6
+    SIGNAL = 7
+    TIME = 8
+    EQUITY_EXHAUSTED = 9
+    END_OF_DATA = 10
+
+
+class Refusal(IntEnum):
+    """Why a signal did not become an order."""
+
+    NONE = 0
+    POSITION_OPEN = 1
+    """One position per symbol and strategy: this stream is already in, or its entry is at work."""
+    INVALID_STOP = 2
+    """The stop distance is zero, negative or unknown."""
+    MAX_POSITIONS = 3
+    DAILY_LOSS = 4
+    EQUITY_EXHAUSTED = 5
+    """The account is at or below zero: it never trades again."""
+    BELOW_MINIMUM = 6
+    """After rounding down to the lot, less than the venue accepts."""
+    NO_MARGIN = 7
+    """Leverage times equity is already in use."""
+    NO_LIQUIDITY = 8
+    """An entry that found no volume, or a limit nobody traded through in time."""
+
+
+class IntrabarMode(IntEnum):
+    """What is assumed to have happened first inside one bar."""
+
+    STOP_FIRST = 0
+    """Pessimistic: the stop, then the targets in order, then the trailing stop."""
+    OHLC_PATH = 1
+    """Open, nearer extreme, farther extreme, close: low first in a rising bar, high first in a
+    falling one.
+    """
+    OPTIMISTIC = 2
+    """The targets first."""
+
+
+class SlippageModel(IntEnum):
+    """How much worse than the reference price a taker fills."""
+
+    NONE = 0
+    TICKS = 1
+    """A whole number of ticks, uniform between two bounds, from the counter hash."""
+    BPS = 2
+    """A fixed share of the price, in basis points."""
+    DEPTH = 3
+    """Half the spread, then a square-root impact for what exceeds the best level."""
+
+
+class SizeMode(IntEnum):
+    """How the quantity of an entry is found before caps."""
+
+    RISK = 0
+    NOTIONAL = 1
+    QUANTITY = 2
+
+
+class EntryTiming(IntEnum):
+    """When a market entry meets the market in a simulation."""
+
+    CLOSE = 0
+    NEXT_OPEN = 1

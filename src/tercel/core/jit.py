@@ -1,0 +1,148 @@
+"""The one door to numba: the `kernel` decorator, the record constructor, and the kernel cache.
+
+In order, when this module is first imported (before any kernel is):
+1. hash every source file of the core, together with the numba and Python versions;
+2. point numba's cache at `<cache root>/<hash>`.
+
+Why: numba's cache checks the file of the function it loads, not the files of the functions that
+one calls. An edited `ema_step` would go unnoticed by a cached `three_r.signals`. A folder named by
+the hash of *all* core sources makes every edit a fresh folder (and an undone edit an old, warm
+one).
+
+This is the only module of the core that touches the file system, and only at import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+settings: Any = numba.config
+"""numba builds its configuration at run time: no type checker sees its fields."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CORE_ROOT = Path(__file__).resolve().parent
+CACHE_FOLDERS_KEPT = 8
+"""Older kernel cache folders beyond this count are removed when a new one is made."""
+
+
+def rec(*fields: tuple[Any, ...]) -> np.dtype[np.record]:
+    """A record dtype whose fields read as attributes, compiled or not: `state.fast.value`.
+
+    Each field is `(name, dtype)` or `(name, dtype, shape)`; a dtype may be another `rec`.
+    """
+    return cast("np.dtype[np.record]", np.dtype((np.record, list(fields))))
+
+
+def new(dtype: np.dtype[Any]) -> Any:
+    """One zeroed record of `dtype`, mutable in place by kernels."""
+    return np.zeros(1, dtype)[0]
+
+
+def kernel(function: F) -> F:
+    """Compile `function` with the project's one set of options.
+
+    No `fastmath` (it would make `isnan` false), no object mode; `nogil` so that threads can run
+    whole
+    kernels side by side.
+    """
+    return cast("F", numba.njit(cache=True, nogil=True)(function))
+
+
+def hash_sources(files: Iterable[Path]) -> str:
+    """SHA-256 (first 16 hex digits) over names and bytes of `files`, and the numba and Python
+    versions.
+    """
+    digest = hashlib.sha256(f"numba {numba.__version__} python {sys.version_info[:2]}".encode())
+    for file in sorted(files):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def core_hash() -> str:
+    """The hash of every core source file: it names the kernel cache and goes into each run."""
+    return hash_sources(CORE_ROOT.rglob("*.py"))
+
+
+def cache_root() -> Path:
+    """Where compiled kernels are kept: `TERCEL_CACHE_DIR`, else `$XDG_CACHE_HOME/tercel`."""
+    if own := os.environ.get("TERCEL_CACHE_DIR"):
+        return Path(own)
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(home) / "tercel"
+
+
+def _prune(kernels: Path, keep: Path) -> None:
+    """Remove all but the newest cache folders: a developer's cache does not grow for ever."""
+    import shutil
+
+    folders = sorted(
+        (f for f in kernels.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime, reverse=True
+    )
+    for folder in folders[CACHE_FOLDERS_KEPT:]:
+        if folder != keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _usable(folder: Path) -> bool:
+    """True when `folder` exists (made if need be) and this process may write into it."""
+    try:
+        created = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if created:
+            _prune(folder.parent, folder)
+    except OSError:
+        return False
+    return True
+
+
+def open_cache(key: str) -> Path:
+    """Point numba's cache at the folder of `key`; a read-only home gets one warning and a temporary
+    folder.
+    """
+    folder = cache_root() / "kernels" / key
+    if not _usable(folder):
+        refused = folder
+        folder = Path(tempfile.gettempdir()) / f"tercel-{os.getuid()}" / "kernels" / key
+        print(  # noqa: T201 (the core has no logger; this line must not be lost)
+            f"tercel: kernel cache {refused} cannot be written; using {folder}. "
+            "Set TERCEL_CACHE_DIR to a writable folder.",
+            file=sys.stderr,
+        )
+        if not _usable(folder):
+            raise SystemExit(
+                f"tercel: no writable folder for compiled kernels (tried {refused} and {folder}). "
+                "Set TERCEL_CACHE_DIR to a writable folder."
+            )
+    settings.CACHE_DIR = str(folder)
+    return folder
+
+
+@contextmanager
+def cache_of(files: Iterable[Path]) -> Iterator[Path]:
+    """While a user's strategy is imported, cache its kernels under a hash of the core *and* of
+    `files`.
+
+    The same reason as above: a user's file may call a neighbour of its own, and calls the core.
+    """
+    before = settings.CACHE_DIR
+    try:
+        yield open_cache(hash_sources([*CORE_ROOT.rglob("*.py"), *files]))
+    finally:
+        settings.CACHE_DIR = before
+
+
+CACHE_FOLDER = open_cache(core_hash())

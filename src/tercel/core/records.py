@@ -1,0 +1,238 @@
+"""Every record of the core, each field with its unit.
+
+Units: `_time` and `time` are milliseconds UTC; prices are quote per base; `quantity` is base;
+`_quote` is quote currency (USDT); `_rate` and `_fraction` are fractions of one (0.0005 is 0.05 %);
+`_r` is in multiples of the trade's initial risk. Unknown numbers are NaN.
+
+Who writes what: market data fills BAR and CONTEXT; a strategy fills SIGNAL; the user's settings
+fill
+PLAN, INSTRUMENT, COSTS, FILL_RULES, SIZING and LIMITS; only `kernel.py` (with the functions it
+calls)
+writes ORDER, POSITION, STREAM and ACCOUNT; FILL comes from the simulated or the real venue.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.core.codes import LEGS_MAX, SLOT_COUNT, Refusal
+from tercel.core.jit import rec
+
+# fmt: off
+BAR = rec(
+    ("open_time", "i8"),
+    ("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"),
+    ("volume", "f8"),                    # base
+    ("quote_volume", "f8"),              # quote
+    ("count", "f8"),                     # trades in the bar
+    ("taker_buy_volume", "f8"),          # base bought by takers
+    ("taker_buy_quote_volume", "f8"),    # quote
+    ("bid_size", "f8"), ("ask_size", "f8"),  # base at the best level, mean over the bar
+    ("spread_bps", "f8"),                # (ask - bid) / mid, basis points
+)
+
+CONTEXT = rec(                           # what is known at the close beside the bar; NaN: unknown
+    ("funding_rate", "f8"),              # fraction per settlement, last published
+    ("open_interest", "f8"),             # base
+    ("long_short_ratio", "f8"),
+    ("fear_greed", "f8"),                # 0..100
+    ("exchange_netflow", "f8"),          # base per day
+)
+
+SIGNAL = rec(                            # one per closed bar
+    ("stop_distance", "f8"),             # price; > 0 where side is not NONE
+    ("target_distance", "f8"),           # price; NaN: the plan's R multiples count
+    ("atr", "f8"),                       # price; for trailing by ATR; NaN where not needed
+    ("score", "f8"),                     # 0..100; NaN: the strategy does not score
+    ("reason", "i4"),                    # index into the strategy's REASONS
+    ("side", "i1"),                      # codes.Side
+    ("exit_long", "?"), ("exit_short", "?"),
+    ("reserved", "i1"),                  # keeps the record at 40 bytes
+)
+
+PLAN = rec(
+    ("leg_count", "i8"),
+    ("leg_r", "f8", (LEGS_MAX,)),        # distance of each target in R
+    ("leg_fraction", "f8", (LEGS_MAX,)),  # of the entry quantity; with trail_fraction they sum to 1
+    ("trail_fraction", "f8"),            # share left to the trailing stop; 0: none
+    ("trail_arm_r", "f8"),               # it appears once price has been this far in favour
+    ("trail_offset_r", "f8"),            # distance behind the best price, in R
+    ("trail_offset_atr", "f8"),          # the same in ATR; 0: use R
+    ("breakeven_after_leg", "i8"),       # stop to the entry price after this leg (1..4); 0: never
+    ("stop_follows_legs", "?"),          # stop to target k-1 after leg k
+    ("hold_ms_max", "i8"),               # 0: no limit
+    ("entry_kind", "i8"),                # codes.OrderKind: MARKET, LIMIT or POST_ONLY
+    ("entry_wait_bars", "i8"),           # a limit entry is given up (or chased) after so many bars
+    ("chase_max", "i8"),                 # re-posts of an unfilled limit entry before giving up
+)
+
+INSTRUMENT = rec(
+    ("tick_size", "f8"), ("lot_size", "f8"),
+    ("quantity_min", "f8"), ("notional_min", "f8"),
+)
+
+COSTS = rec(
+    ("maker_fee_rate", "f8"), ("taker_fee_rate", "f8"),
+    ("slippage_model", "i8"),            # codes.SlippageModel
+    ("slippage_ticks_min", "i8"), ("slippage_ticks_max", "i8"),
+    ("slippage_bps", "f8"),
+    ("impact_bps", "f8"),                # DEPTH: impact of an order as large as the bar's volume
+    ("funding_rate", "f8"),              # fraction per settlement where CONTEXT does not know it
+    ("funding_interval_ms", "i8"),       # 0: no funding
+    ("seed", "i8"),
+)
+
+FILL_RULES = rec(
+    ("intrabar", "i8"),                  # codes.IntrabarMode
+    ("entry_timing", "i8"),              # codes.EntryTiming
+    ("limit_through_ticks", "f8"),       # a limit fills once price is this far through it
+    ("limit_fill_probability", "f8"),    # chance of a fill when price only touches it
+    ("limit_gap_at_open", "?"),          # a bar opening beyond a limit fills it at the open
+    ("participation_max", "f8"),         # share of a bar's volume one order may take; 0: no cap
+)
+
+SIZING = rec(
+    ("mode", "i8"),                      # codes.SizeMode
+    ("risk_fraction", "f8"),             # of equity, lost when the stop is hit
+    ("notional_quote", "f8"), ("quantity", "f8"),  # for the two fixed modes
+    ("includes_costs", "?"),             # the round trip's cost counts as risk
+    ("notional_max", "f8"),              # quote; 0: no cap
+    ("leverage_max", "f8"),              # account exposure over equity
+)
+
+LIMITS = rec(                            # of the account
+    ("positions_max", "i8"),             # 0: no limit
+    ("daily_loss_fraction_max", "f8"),   # of the day's first equity, marked; 0: off
+)
+
+ORDER = rec(
+    ("status", "i8"),                    # codes.OrderStatus
+    ("kind", "i8"),                      # codes.OrderKind
+    ("side", "i8"),                      # codes.Side
+    ("price", "f8"),                     # limit or trigger price; NaN for market
+    ("quantity", "f8"),                  # still to fill, base
+    ("reason", "i8"),                    # codes.ExitReason for exits
+    ("placed_time", "i8"),
+    ("wait_bars", "i8"), ("reposts", "i8"),
+)
+
+POSITION = rec(
+    ("side", "i8"),
+    ("quantity", "f8"),                  # open now
+    ("entry_quantity", "f8"),            # bought or sold in all
+    ("entry_price", "f8"),               # mean fill price
+    ("entry_time", "i8"),
+    ("stop_distance", "f8"),             # 1 R in price
+    ("target_distance", "f8"),
+    ("best_price", "f8"), ("worst_price", "f8"),  # extremes since the entry
+    ("legs_filled", "i8"),
+    ("leg_done", "f8", (LEGS_MAX,)),     # quantity each leg has taken off
+    ("trail_done", "f8"),
+    ("exit_quantity", "f8"), ("exit_notional", "f8"),
+    ("exit_reason", "i8"),
+    ("gross_quote", "f8"), ("fee_quote", "f8"), ("slippage_quote", "f8"), ("funding_quote", "f8"),
+    ("score", "f8"), ("reason", "i8"),
+    ("mark_price", "f8"),
+)
+
+STREAM = rec(                            # one strategy on one symbol: settings and all state
+    ("number", "i8"),                    # its index among the run's streams
+    ("bar_ms", "i8"),
+    ("plan", PLAN), ("instrument", INSTRUMENT), ("costs", COSTS),
+    ("rules", FILL_RULES), ("sizing", SIZING),
+    ("position", POSITION),
+    ("orders", ORDER, (SLOT_COUNT,)),   # by codes.Slot
+    ("watch_low", "f8"), ("watch_high", "f8"),  # prices between which no resting order can fill
+    ("funding_time", "i8"),              # next settlement
+    ("volume_left", "f8"),               # of this bar, for this stream's orders, base
+    ("signals", "i8"),                   # signals seen
+    ("refusals", "i8", (len(Refusal),)),
+)
+
+ACCOUNT = rec(
+    ("limits", LIMITS),
+    ("start_quote", "f8"),
+    ("cash_quote", "f8"),                # start + realised - fees - slippage + funding
+    ("equity_quote", "f8"),              # cash + unrealised, at the last marks
+    ("exposure_quote", "f8"),            # sum of |quantity| * mark
+    ("gross_quote", "f8"),               # realised, before slippage and fees
+    ("fee_quote", "f8"), ("slippage_quote", "f8"),
+    ("funding_quote", "f8"),             # received (+) or paid (-)
+    ("open_positions", "i8"),            # positions and working entries
+    ("day_end", "i8"),                   # close time from which the next UTC day counts
+    ("day_start_equity", "f8"),
+    ("peak_equity", "f8"), ("drawdown_max", "f8"),
+    ("exhausted", "?"),                  # equity reached zero once: latched
+)
+
+FILL = rec(
+    ("stream", "i8"), ("slot", "i8"),    # codes.Slot
+    ("time", "i8"),
+    ("side", "i8"),
+    ("quantity", "f8"),
+    ("price", "f8"),                     # what was paid
+    ("reference_price", "f8"),           # what it would have been without slippage
+    ("fee_quote", "f8"),
+    ("reason", "i8"),                    # codes.ExitReason; NONE for entries
+    ("is_maker", "?"),
+)
+
+TRADE = rec(
+    ("stream", "i8"), ("side", "i8"),
+    ("entry_time", "i8"), ("exit_time", "i8"),
+    ("quantity", "f8"), ("entry_price", "f8"), ("exit_price", "f8"),  # mean fill prices
+    ("stop_distance", "f8"),
+    ("gross_quote", "f8"),               # at reference prices: before slippage, fees and funding
+    ("fee_quote", "f8"), ("slippage_quote", "f8"), ("funding_quote", "f8"),
+    ("net_quote", "f8"),                 # gross - fees - slippage + funding
+    ("risk_quote", "f8"),                # entry quantity * stop distance
+    ("favourable_r", "f8"), ("adverse_r", "f8"),  # best and worst excursion
+    ("score", "f8"),
+    ("legs_filled", "i8"),
+    ("reason", "i8"),                    # why it was entered: index into the strategy's REASONS
+    ("exit_reason", "i8"),               # codes.ExitReason of the last exit
+)
+
+EQUITY = rec(                            # one per distinct bar close of a run
+    ("time", "i8"),                      # close of the bar: open_time + bar_ms
+    ("equity", "f8"),                    # quote, marked to market
+    ("exposure", "f8"),                  # quote
+)
+# fmt: on
+
+Records = npt.NDArray[np.void]
+"""An array of one of the dtypes above."""
+
+
+class Feed(NamedTuple):
+    """A chunk of market data and signals for every stream of a run: what `kernel.run` reads.
+
+    `bars` and `signals` are (streams, bars) arrays; `contexts` is (streams, bars) or (streams, 1)
+    when it
+    does not change; `lengths` (streams,) says how many bars of each row are filled.
+    """
+
+    bars: Records
+    contexts: Records
+    signals: Records
+    lengths: npt.NDArray[np.int64]
+
+
+class Tape(NamedTuple):
+    """What `kernel.run` writes: preallocated rows and `counts` of how many it used.
+
+    `counts` is (equity rows, fills, trades). Bounds: one equity row a bar; FILLS_PER_BAR fills a
+    bar.
+    """
+
+    equity: Records
+    fills: Records
+    trades: Records
+    counts: npt.NDArray[np.int64]
+
+
+FILLS_PER_BAR = SLOT_COUNT + 2
+"""At most: each slot once inside the bar, an entry at its close, a close at its close."""
