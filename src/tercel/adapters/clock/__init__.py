@@ -1,0 +1,40 @@
+"""Clocks: the only place where the machine's time is read or waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tercel.domain.errors import TercelError
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in real time."""
+        await asyncio.sleep(seconds)  # noqa: TID251 (this is the clock adapter)
+
+
+class VirtualClock:
+    """A clock that stands still until someone sleeps on it: tests run hours in no time."""
+
+    def __init__(self, now_ms: int = 1_700_000_000_000, *, slept_seconds_max: float = 1e7) -> None:
+        self._now_ms = now_ms
+        self._left_seconds = slept_seconds_max
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC, as set or slept to."""
+        return self._now_ms
+
+    async def sleep(self, seconds: float) -> None:
+        """Advance at once, and let other tasks run."""
+        self._left_seconds -= seconds
+        if self._left_seconds < 0:
+            raise TercelError("virtual clock: slept beyond its bound; something waits for ever")
+        self._now_ms += round(seconds * 1000)
+        await asyncio.sleep(0)  # noqa: TID251

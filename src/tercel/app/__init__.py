@@ -1,0 +1,1 @@
+"""Use-cases. Everything outside (files, venues, clocks, screens) is reached through `ports`."""

@@ -1,0 +1,117 @@
+"""The look-ahead proof: a strategy's past must not change when its future does.
+
+For every position of a stretch of real bars:
+1. the history is cut off there, and the strategy's batch loop is run over what is left;
+2. the last bar of it is bent (its prices times 1.5, its volumes too), and the loop is run again.
+
+Every signal before the cut must be the same, bit for bit, as in the run over the whole stretch.
+Then the step is
+called one bar at a time, as live does, and must give the same signals as the batch loop.
+
+A step cannot see bars to come; a batch loop written by hand could (`bars[i + 1]`). This finds it at
+every bar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tercel.app.backtest import call_signals, quiet_signals, unknown_context
+from tercel.app.ports import Progress, SilentProgress
+from tercel.app.strategies import Strategy
+from tercel.core.jit import new
+from tercel.core.records import Records
+from tercel.domain.errors import DataError
+
+BEND = 1.5
+BARS_MIN = 10
+BENT_FIELDS = (
+    "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume",
+    "taker_buy_quote_volume", "bid_size", "ask_size",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LookaheadReport:
+    """What the proof found."""
+
+    strategy: str
+    bars: int
+    """Positions at which history was cut off."""
+    signals: int
+    """Entry signals among them: a stretch without any proves little."""
+    first_leak: int | None = None
+    """Open time (ms) of the first bar whose signal depended on a later bar."""
+    first_difference: int | None = None
+    """Open time (ms) of the first bar at which the batch loop and the step disagree."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found."""
+        return self.first_leak is None and self.first_difference is None
+
+
+def signals_of(strategy: Strategy, bars: Records, params: object) -> Records:
+    """The batch loop over `bars` from a fresh state."""
+    out = quiet_signals(len(bars))
+    call_signals(strategy, new(strategy.state_dtype(params)), bars, params, out)
+    return out
+
+
+def stepped_signals(strategy: Strategy, bars: Records, params: object) -> Records:
+    """The step over `bars`, one call a bar."""
+    out = quiet_signals(len(bars))
+    state = new(strategy.state_dtype(params))
+    context = unknown_context()[0]
+    for i in range(len(bars)):
+        strategy.step(state, bars[i], context, params, out[i])
+    return out
+
+
+def check_lookahead(
+    strategy: Strategy,
+    bars: Records,
+    bar_ms: int,
+    values: dict[str, int | float | str],
+    progress: Progress | None = None,
+) -> LookaheadReport:
+    """Prove it at every position of `bars`. Raises DataError when there are too few."""
+    if len(bars) < BARS_MIN:
+        raise DataError(f"a look-ahead proof needs at least {BARS_MIN} bars, got {len(bars)}")
+    progress = progress or SilentProgress()
+    progress.start(f"look-ahead {strategy.name}", len(bars))
+    params = strategy.parameters.record(values, bar_ms)
+    whole = signals_of(strategy, bars, params)
+    leak = None
+    for cut in range(1, len(bars)):
+        bent = bars[: cut + 1].copy()
+        for name in BENT_FIELDS:
+            bent[name][-1] *= BEND
+        for history in (bars[:cut], bent):
+            found = signals_of(strategy, history, params)
+            at = first_unequal(found[:cut], whole[:cut])
+            if at is not None and (leak is None or at < leak):
+                leak = at
+        progress.advance()
+        if leak is not None:
+            break
+    difference = first_unequal(stepped_signals(strategy, bars, params), whole)
+    return LookaheadReport(
+        strategy=strategy.name,
+        bars=len(bars),
+        signals=int(np.count_nonzero(whole["side"])),
+        first_leak=None if leak is None else int(bars["open_time"][leak]),
+        first_difference=None if difference is None else int(bars["open_time"][difference]),
+    )
+
+
+def first_unequal(one: Records, other: Records) -> int | None:
+    """Index of the first record of which a byte differs; None when there is none."""
+    if one.tobytes() == other.tobytes():
+        return None
+    width = one.dtype.itemsize
+    left = np.frombuffer(one.tobytes(), np.uint8).reshape(-1, width)
+    right = np.frombuffer(other.tobytes(), np.uint8).reshape(-1, width)
+    return int(np.flatnonzero((left != right).any(axis=1))[0])

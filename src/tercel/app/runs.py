@@ -1,0 +1,129 @@
+"""One backtest from request to report: prepare, simulate, set beside buy-and-hold, judge, and say
+how it came about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tercel import __version__
+from tercel.app.backtest import simulate
+from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold
+from tercel.app.ports import BarStore, Clock, Progress
+from tercel.app.prepare import PreparedRun, RunRequest, prepare
+from tercel.app.report import NamedRun, Report, assess, named_run
+from tercel.domain.results import RunRecord
+from tercel.domain.settings import Settings, redacted
+from tercel.domain.times import to_datetime
+
+COMPUTING_PACKAGES = ("numpy", "numba", "llvmlite", "polars")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every run needs from outside."""
+
+    store: BarStore
+    settings: Settings
+    clock: Clock
+    progress: Progress
+    command_line: str
+
+
+def run_backtest(desk: Desk, request: RunRequest) -> Report:
+    """Prepare, trade and judge `request`. Raises TercelError."""
+    prepared = prepare(desk.store, desk.settings, request)
+    result = simulate(
+        prepared.specs,
+        prepared.account,
+        chunk_bars=desk.settings.runs.chunk_bars,
+        progress=desk.progress,
+    )
+    result = replace(result, warnings=(*result.warnings, *prepared.warnings))
+    bars = [spec.series.bars for spec in prepared.specs]
+    return assess(
+        result,
+        record_of(desk, prepared),
+        bars=bars if len(bars) > 1 else bars[0],
+        benchmarks=holdings(desk.settings, prepared),
+    )
+
+
+def holdings(settings: Settings, prepared: PreparedRun) -> tuple[NamedRun, ...]:
+    """Buy-and-hold of each distinct series of the run, with that series' taker fee."""
+    made: dict[str, NamedRun] = {}
+    alone = len({spec.series.key for spec in prepared.specs}) == 1
+    for spec in prepared.specs:
+        key = spec.series.key
+        name = BUY_AND_HOLD if alone else f"{BUY_AND_HOLD} {key.symbol}"
+        if name not in made:
+            fee = float(spec.settings["costs"]["taker_fee_rate"])
+            held = buy_and_hold(spec.series.bars, key.bar_ms, settings.runs.start_quote, fee)
+            made[name] = named_run(name, held)
+    return tuple(made.values())
+
+
+def compare_runs(desk: Desk, request: RunRequest) -> tuple[list[Report], list[NamedRun]]:
+    """Each strategy of the request alone on its own account: their reports, and all as columns,
+    holdings last.
+    """
+    reports = [
+        run_backtest(desk, replace(request, strategies=(strategy,)))
+        for strategy in request.strategies
+    ]
+    columns = [
+        NamedRun(strategy.name, report.result, report.statistics)
+        for strategy, report in zip(request.strategies, reports, strict=True)
+    ]
+    return reports, [*columns, *reports[0].benchmarks]
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record_of(desk: Desk, prepared: PreparedRun) -> RunRecord:
+    """How the run came about: settings, versions, hashes of code, parameters and data."""
+    streams = [
+        {
+            "stream": str(spec.label),
+            "pressure": spec.label.pressure,
+            "params": spec.values,
+            "cost_profile": prepared.cost_profiles[str(spec.label)],
+            "data": spec.series.data_hash,
+            "bars": len(spec.series.bars),
+        }
+        for spec in prepared.specs
+    ]
+    settings = redacted(desk.settings.model_dump(mode="json"))
+    return RunRecord(
+        configuration={"streams": streams, "settings": settings},
+        versions={
+            "tercel": __version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in COMPUTING_PACKAGES},
+        },
+        hashes={
+            "code": _digest([spec.strategy.code_hash for spec in prepared.specs]),
+            "parameters": _digest([spec.values for spec in prepared.specs]),
+            "data": _digest([spec.series.data_hash for spec in prepared.specs]),
+        },
+        seed=desk.settings.runs.seed,
+        command_line=desk.command_line,
+        created_time=desk.clock.now_ms(),
+    )
+
+
+def folder_name(strategies: Sequence[str], symbols: Sequence[str], time_ms: int) -> str:
+    """`20240625-133000-three_r-BTCUSDT`: sorts by time, says what it is."""
+    what = "-".join([*strategies, *symbols])
+    what = re.sub(r"[^A-Za-z0-9_-]", "_", what)[:80]
+    return f"{to_datetime(time_ms):%Y%m%d-%H%M%S}-{what}"

@@ -1,0 +1,222 @@
+"""Finding, loading and checking strategies: the built-in ones by name, a user's own by path.
+
+A strategy is a Python file with PARAMS, REASONS, PLAN, `state_dtype`, `step` and `signals`; both
+kinds are loaded
+the same way and run at the same speed. Mistakes in a user's file are told in the user's terms:
+their file, their
+line, and what the compiler could not make of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tercel.core import strategies as built_in
+from tercel.core.jit import cache_of, core_hash
+from tercel.core.parameters import Parameters
+from tercel.core.plan import TradePlan
+from tercel.domain.errors import StrategyError, UserError
+
+REQUIRED: dict[str, str] = {
+    "PARAMS": "the strategy's parameters: PARAMS = parameters(Param(...), ...)",
+    "REASONS": "a tuple of names, one for each reason code a signal carries",
+    "PLAN": "how its trades are managed: PLAN = TradePlan(...)",
+    "state_dtype": "a function of params that returns the record dtype of its state",
+    "step": "the compiled step(state, bar, context, params, signal)",
+    "signals": "the compiled loop signals(state, bars, contexts, params, out) over step",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A loaded strategy."""
+
+    name: str
+    title: str
+    """First line of the file's docstring."""
+    path: Path
+    parameters: Parameters
+    reasons: tuple[str, ...]
+    plan: TradePlan
+    state_dtype: Callable[[Any], np.dtype[np.record]]
+    step: Callable[..., None]
+    signals: Callable[..., None]
+    code_hash: str
+    """SHA-256 over the core's sources and this file."""
+
+    def values(self, overrides: Mapping[str, object]) -> dict[str, int | float | str]:
+        """Parameter values with `overrides`. Raises UserError that names what there is."""
+        try:
+            return self.parameters.values(overrides)
+        except KeyError as error:
+            unknown = str(error.args[0])
+            near = difflib.get_close_matches(unknown, self.parameters.names, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            names = ", ".join(self.parameters.names) or "none"
+            raise UserError(
+                f"{self.name}: no parameter {unknown!r}; {hint}It has: {names}"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{self.name}: parameter {error}") from None
+
+
+def built_in_names() -> list[str]:
+    """Names of the strategies that come with Tercel, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(built_in.__path__))
+
+
+def load_strategy(name_or_path: str) -> Strategy:
+    """A built-in strategy by name, or a user's by path (`./my_idea.py`). Raises UserError,
+    StrategyError.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        return _check(_import_file(path), path.stem, path.resolve())
+    if name_or_path in built_in_names():
+        module = importlib.import_module(f"{built_in.__name__}.{name_or_path}")
+        return _check(module, name_or_path, Path(str(module.__file__)))
+    near = difflib.get_close_matches(name_or_path, built_in_names(), 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    own = (
+        f"; for your own file write ./{name_or_path}.py"
+        if Path(f"{name_or_path}.py").exists()
+        else ""
+    )
+    raise UserError(
+        f"no strategy {name_or_path!r}; {hint}There are: {', '.join(built_in_names())}, "
+        f"or the path of your own file (tercel new my_idea){own}"
+    )
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Execute a user's file as a module, its kernels cached under a hash of its whole folder."""
+    if not path.is_file():
+        raise UserError(f"no strategy file {path}; `tercel new {path.stem}` writes one")
+    spec = importlib.util.spec_from_file_location(f"tercel_user_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None:
+        raise StrategyError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and numba look their module up here
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        with cache_of(path.resolve().parent.glob("*.py")):
+            spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise StrategyError(f"{path}:{error.lineno}: {error.msg}") from None
+    except Exception as error:
+        line = _line_in(path, error)
+        raise StrategyError(f"{path}:{line}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _line_in(path: Path, error: BaseException) -> int:
+    """The last line of `path` on the way to `error`; 1 when it never came through it."""
+    lines = [
+        frame.lineno or 1
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == path.resolve()
+    ]
+    return lines[-1] if lines else 1
+
+
+def _check(module: ModuleType, name: str, path: Path) -> Strategy:
+    """The module as a Strategy. Raises StrategyError that says what is missing or of the wrong
+    kind.
+    """
+    missing = [f"{what} ({why})" for what, why in REQUIRED.items() if not hasattr(module, what)]
+    if missing:
+        raise StrategyError(f"{path}: a strategy file needs {'; '.join(missing)}")
+    if not isinstance(module.PARAMS, Parameters):
+        raise StrategyError(f"{path}: PARAMS must be made by parameters(Param(...), ...)")
+    if not isinstance(module.PLAN, TradePlan):
+        raise StrategyError(f"{path}: PLAN must be a TradePlan")
+    if found := module.PLAN.problems():
+        raise StrategyError(f"{path}: PLAN: {'; '.join(found)}")
+    for kernel_name in ("step", "signals"):
+        if not callable(getattr(module, kernel_name)):
+            raise StrategyError(f"{path}: {kernel_name} must be a function under @kernel")
+    title = (module.__doc__ or "").strip().split("\n")[0]
+    digest = hashlib.sha256(core_hash().encode() + path.read_bytes()).hexdigest()
+    return Strategy(
+        name=name,
+        title=title,
+        path=path,
+        parameters=module.PARAMS,
+        reasons=tuple(module.REASONS),
+        plan=module.PLAN,
+        state_dtype=module.state_dtype,
+        step=module.step,
+        signals=module.signals,
+        code_hash=digest,
+    )
+
+
+_LOCATION = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_NOISE = re.compile(r"^(Failed in nopython|During:|There are \d+ candidate|\s*$)")
+_RECORD = re.compile(r"Record\((?P<fields>[^)]*)\)")
+
+
+def _short_records(text: str) -> str:
+    """numba prints a record type with offsets of every field: keep the names."""
+
+    def names(match: re.Match[str]) -> str:
+        found = re.findall(r"(\w+)\[type=", match["fields"])
+        return f"record with {', '.join(found)}" if found else "record"
+
+    return _RECORD.sub(names, text)
+
+
+def explain_compile_error(strategy: Strategy, error: Exception) -> StrategyError:
+    """numba's wall of text as one line: the user's file and line, the source, and the cause."""
+    text = str(error)
+    places = [
+        int(match["line"])
+        for match in _LOCATION.finditer(text)
+        if Path(match["file"]).name == strategy.path.name
+    ]
+    loc = getattr(error, "loc", None)
+    if not places and loc is not None and Path(str(loc.filename)).name == strategy.path.name:
+        places = [int(loc.line)]
+    line = places[0] if places else 1
+    causes = [_short_records(part.strip()) for part in text.splitlines() if not _NOISE.match(part)]
+    cause = causes[0] if causes else text.strip()
+    source = _source_line(strategy.path, line)
+    return StrategyError(
+        f"{strategy.path}:{line}: cannot be compiled: {cause[:300]}  ->  {source}\n"
+        "A kernel may use numbers, records and the functions of tercel.strategy: no strings, lists "
+        "of mixed things, pandas or printing. docs/strategies.md lists what works."
+    )
+
+
+def explain_run_error(strategy: Strategy, error: BaseException, when: str) -> StrategyError:
+    """An exception raised inside a user's step as one line. `error` comes from a plain-Python
+    replay of the bar.
+    """
+    line = _line_in(strategy.path, error)
+    source = _source_line(strategy.path, line)
+    return StrategyError(
+        f"{strategy.path}:{line}: {type(error).__name__}: {error} at the bar of {when}  ->  "
+        f"{source}"
+    )
+
+
+def _source_line(path: Path, line: int) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return lines[line - 1].strip() if 0 < line <= len(lines) else ""

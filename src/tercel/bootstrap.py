@@ -1,0 +1,79 @@
+"""The only place where settings become wired objects. Entry points ask here; nothing else knows the
+adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tercel.adapters.config import LoadedSettings
+    from tercel.adapters.lake import LakeBarStore
+    from tercel.app.fetch_data import BarSources
+    from tercel.app.ports import Clock
+    from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
+    from tercel.domain.settings import Settings
+
+
+def load_everything(config: Path | None = None, overrides: Sequence[str] = ()) -> LoadedSettings:
+    """Settings with their origins, and the strategy parameters of `--set`. Raises ConfigError."""
+    from tercel.adapters.config import read_settings
+
+    return read_settings(run_file=config, overrides=overrides)
+
+
+def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """The settings alone. Raises ConfigError."""
+    return load_everything(config, overrides).settings
+
+
+def open_lake(settings: Settings) -> LakeBarStore:
+    """The lake of closed bars."""
+    from tercel.adapters.lake import LakeBarStore
+
+    return LakeBarStore(settings.data.lake)
+
+
+def system_clock() -> Clock:
+    """The machine's clock."""
+    from tercel.adapters.clock import SystemClock
+
+    return SystemClock()
+
+
+def bar_sources(settings: Settings, venue: str, clock: Clock, choice: SourceChoice) -> BarSources:
+    """Where bars of `venue` are downloaded from: its bulk archive, if it has one, and its REST."""
+    from tercel.adapters.archive import MARKETS, ArchiveBarSource
+    from tercel.adapters.ccxt import CcxtBarSource
+    from tercel.app.fetch_data import BarSources
+    from tercel.core.jit import cache_root
+
+    policy = fetch_policy(settings, venue).chosen(choice)
+    archive = rest = None
+    if choice.use_archive and venue in MARKETS and policy.archive_url:
+        archive = ArchiveBarSource(policy, clock, cache_root() / "downloads")
+    if choice.use_rest:
+        rest = CcxtBarSource(venue, policy, clock)
+    return BarSources(archive=archive, rest=rest)
+
+
+def fetch_policy(settings: Settings, venue: str) -> FetchPolicy:
+    """The download settings of one venue."""
+    from tercel.domain.fetch_policy import FetchPolicy
+
+    fetch = settings.fetch
+    archives = {str(name): url for name, url in fetch.archive_urls.items()}
+    rests = {str(name): url for name, url in fetch.rest_urls.items()}
+    return FetchPolicy(
+        retries=fetch.retries,
+        backoff_seconds_first=fetch.backoff_seconds_first,
+        backoff_seconds_max=fetch.backoff_seconds_max,
+        retry_after_seconds_max=fetch.retry_after_seconds_max,
+        requests_per_second=fetch.requests_per_second,
+        downloads_max=fetch.downloads_max,
+        timeout_seconds=fetch.timeout_seconds,
+        archive_url=archives.get(venue) or "",
+        rest_url=rests.get(venue) or "",
+    )

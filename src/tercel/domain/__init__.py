@@ -1,0 +1,1 @@
+"""Frozen dataclasses and pure functions: what the use-cases talk about."""

@@ -1,0 +1,187 @@
+"""`tercel backtest`: trade strategies over bars of the lake, print the verdict, write the run
+folder.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tercel.entry.cli import terminal
+
+if TYPE_CHECKING:
+    from tercel.app.prepare import RunRequest
+    from tercel.app.report import Report
+    from tercel.app.runs import Desk
+
+DAY_TEXT_LENGTH = len("2024-06-25")
+
+EPILOG = """Examples:
+
+tercel backtest three_r BTCUSDT --venue binance-spot --from 2023-07-01 --to 2024-06-25
+
+tercel backtest three_r BTCUSDT --set ema_len=25 --set fills.intrabar=ohlc_path
+
+tercel backtest ./my_idea.py BTCUSDT ETHUSDT --cash 50000
+
+tercel backtest three_r BTCUSDT --compare
+"""
+
+
+def backtest(
+    strategy: Annotated[
+        str,
+        typer.Argument(
+            help="A strategy's name, or the path of your own file; several with commas."
+        ),
+    ],
+    symbols: Annotated[list[str], typer.Argument(help="Symbols, as the lake has them.")],
+    venue: Annotated[
+        str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="1m 5m 15m 30m 1h ...; default: the shortest there is.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First bar, UTC: 2023-07-01 or 2023-07-01T12:00.")
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="Until, UTC: a date means to the end of that day, a time before it."
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: a strategy parameter, or a setting by its path."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file of settings for this run.")
+    ] = None,
+    cash: Annotated[float | None, typer.Option(help="Cash at the start, quote.")] = None,
+    costs: Annotated[
+        str | None,
+        typer.Option(help="Cost profile for every stream: binance_usdm, source1, free ..."),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(help="Each strategy alone, side by side with swing and buy-and-hold."),
+    ] = False,
+    runs: Annotated[Path | None, typer.Option(help="Folder the run folder goes into.")] = None,
+    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    report: Annotated[
+        bool, typer.Option(help="Write the run folder (stats, trades, plots, report.html).")
+    ] = True,
+) -> None:
+    """Trade strategies over bars of the lake on one account, and report honestly what happened.
+
+    Prints a summary and writes a run folder: stats.json, trades, fills and equity as Parquet,
+    equity.png,
+    report.html and run.json. The same input gives the same bytes.
+    """
+    from tercel.app import runs as runs_app
+    from tercel.app.prepare import RunRequest
+    from tercel.app.strategies import load_strategy
+
+    names = [name for name in strategy.split(",") if name]
+    if compare and "swing" not in names:
+        names.append("swing")
+    every = [*(overrides or [])]
+    if cash is not None:
+        every.append(f"runs.start_quote={cash!r}")
+    with terminal.progress_bar() as progress:
+        desk, parameters = _desk(config, every, lake, progress)
+        request = RunRequest(
+            strategies=tuple(load_strategy(name) for name in names),
+            symbols=tuple(symbol.upper() for symbol in symbols),
+            venue=venue,
+            timeframe=timeframe,
+            start_ms=_moment(start, "--from", whole_day=False),
+            end_ms=_moment(end, "--to", whole_day=True),
+            overrides=parameters,
+            costs=costs,
+        )
+        if compare:
+            reports, columns = runs_app.compare_runs(desk, request)
+        else:
+            reports, columns = [runs_app.run_backtest(desk, request)], []
+    folder = runs or desk.settings.runs.folder
+    for made in reports:
+        _show(made, folder, request, write=report)
+    if columns:
+        from tercel.adapters.report import write_comparison
+        from tercel.entry.cli.summary import print_comparison
+
+        print_comparison(terminal.console(), columns)
+        if report:
+            stem = runs_app.folder_name([*names, "compared"], request.symbols, desk.clock.now_ms())
+            path = write_comparison(folder / f"{stem}.html", columns)
+            terminal.console().print(f"comparison: {path}", soft_wrap=True, markup=False)
+
+
+def _desk(
+    config: Path | None, overrides: list[str], lake: Path | None, progress: terminal.Bar
+) -> tuple[Desk, dict[str, object]]:
+    """Settings, lake and clock; and the strategy parameters among the overrides."""
+    from tercel import bootstrap
+    from tercel.app.runs import Desk
+
+    loaded = bootstrap.load_everything(config, overrides)
+    settings = loaded.settings
+    if lake is not None:
+        data = settings.data.model_copy(update={"lake": lake})
+        settings = settings.model_copy(update={"data": data})
+    desk = Desk(
+        store=bootstrap.open_lake(settings),
+        settings=settings,
+        clock=bootstrap.system_clock(),
+        progress=progress,
+        command_line=" ".join(["tercel", *sys.argv[1:]]),
+    )
+    return desk, dict(loaded.strategy_overrides)
+
+
+def _moment(text: str | None, name: str, *, whole_day: bool) -> int | None:
+    """Milliseconds of an option; a bare date given as an end includes that day."""
+    from tercel.domain.times import DAY_MS, parse_time
+
+    if text is None:
+        return None
+    moment = parse_time(text, name=name)
+    is_date = len(text.strip()) == DAY_TEXT_LENGTH
+    return moment + DAY_MS if whole_day and is_date else moment
+
+
+def _show(report: Report, folder: Path, request: RunRequest, *, write: bool) -> None:
+    """Write the run folder, then print the summary with its paths."""
+    from tercel.app.runs import folder_name
+    from tercel.entry.cli.summary import print_summary
+
+    paths: dict[str, Path] = {}
+    if write:
+        from tercel.adapters.report import write_run
+
+        names = list(dict.fromkeys(label.strategy for label in report.result.labels))
+        target = folder / folder_name(names, request.symbols, report.record.created_time)
+        written = write_run(_free(target), report)
+        paths = {
+            "report": written.report,
+            "equity": written.equity_picture,
+            "stats": written.stats,
+        }
+    benchmark = [(run.name, run.statistics) for run in report.benchmarks]
+    print_summary(
+        terminal.console(), report.result, report.statistics, report.verdict, benchmark, paths
+    )
+
+
+def _free(folder: Path) -> Path:
+    """`folder`, or with -2, -3 ... when two runs began in the same second."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate

@@ -1,0 +1,151 @@
+"""`tercel`: the commands, each imported only when it is called, and the one place where errors
+become lines.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from tercel import __version__
+from tercel.domain.errors import TercelError
+from tercel.entry.cli.terminal import problem
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "backtest": (
+        "tercel.entry.cli.backtest:backtest",
+        "Trade strategies over bars of the lake and report honestly what happened.",
+    ),
+    "data": (
+        "tercel.entry.cli.data:app",
+        "The data lake: import, fetch, list, check, repair, export, synthetic markets.",
+    ),
+    "strategies": (
+        "tercel.entry.cli.strategies:strategies",
+        "The strategies and their parameters.",
+    ),
+    "new": (
+        "tercel.entry.cli.new:new",
+        "Write a commented strategy file of your own into the current folder.",
+    ),
+    "lookahead": (
+        "tercel.entry.cli.lookahead:lookahead",
+        "Prove that a strategy never looks at bars to come.",
+    ),
+    "config": ("tercel.entry.cli.config:app", "Show and check the settings."),
+    "doctor": (
+        "tercel.entry.cli.doctor:doctor",
+        "Check this machine: Python, packages, kernel cache, CPU, lake, clock.",
+    ),
+}
+"""Command name -> (where it is, its one line of help). The help of `tercel` needs none of the
+modules.
+"""
+
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"tercel {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def tercel(
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks of errors."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Research, prove and trade crypto-futures scalping strategies: one engine for backtest and
+    live.
+
+    [bold]First steps[/bold]
+
+      tercel data synth                                    a market to play with
+      tercel backtest three_r BTCUSDT --venue synthetic    trade it, read the report
+      tercel data fetch BTCUSDT --since 2024-01-01         real bars
+      tercel new my_idea                                   a strategy of your own
+
+    `tercel COMMAND --help` explains each command, with examples.
+    """
+
+
+def _elsewhere() -> None:
+    """A command that was not asked for: only its line of help is shown."""
+
+
+def build(wanted: str | None) -> typer.Typer:
+    """The command line with one command imported; the others are there by name and help alone."""
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(tercel)
+    for name, (target, summary) in COMMANDS.items():
+        if name != wanted:
+            app.command(name, help=summary)(_elsewhere)
+            continue
+        module, attribute = target.split(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name, epilog=getattr(sys.modules[module], "EPILOG", None))(found)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Exit codes: 0 done, 2 the user's mistake, 1 ours or the world's, 130
+    interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [each for each in arguments if each != "--debug"]
+    wanted = next((each for each in arguments if not each.startswith("-")), None)
+    try:
+        code = build(wanted)(args=arguments, standalone_mode=False, prog_name="tercel")
+    except BrokenPipeError:
+        # Somebody closed the pipe (`tercel data list | head`): not an error, and nothing left to
+        # say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if debug:
+            raise
+        code = explain(error)
+    if code == EXIT_INTERRUPTED:
+        problem("interrupted: what was finished is kept, nothing is half-written")
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def explain(error: Exception) -> int:
+    """One line about `error` on standard error; the exit code."""
+    if isinstance(error, TercelError):
+        problem(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, TyperException):
+        where = getattr(getattr(error, "ctx", None), "command_path", "tercel")
+        problem(f"error: {error.format_message().rstrip('.')}; see `{where} --help`")
+        return EXIT_USER
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES):
+        problem(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}")
+        return 1
+    problem(
+        f"internal error: {type(error).__name__}: {error}. This is a bug in Tercel: run the same "
+        "command with --debug and report what it prints"
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    main()
