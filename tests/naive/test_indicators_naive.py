@@ -15,6 +15,7 @@ from tercel.core.indicators.bollinger import bollinger_dtype, bollinger_step
 from tercel.core.indicators.cvd import cvd_dtype, cvd_step
 from tercel.core.indicators.donchian import donchian_dtype, donchian_step
 from tercel.core.indicators.median import median_dtype, median_step
+from tercel.core.indicators.minmax import extreme_dtype, rolling_max_step
 from tercel.core.indicators.obv import OBV, obv_step
 from tercel.core.indicators.pivots import pivots_dtype, pivots_step
 from tercel.core.indicators.quantile import quantile_at, quantile_dtype, quantile_push
@@ -28,7 +29,13 @@ from tercel.core.indicators.vwap import (
     rolling_vwap_step,
     session_vwap_step,
 )
-from tercel.core.indicators.window import capacity_for, window_dtype, window_push
+from tercel.core.indicators.window import (
+    capacity_for,
+    rolling_sum_dtype,
+    rolling_sum_step,
+    window_dtype,
+    window_push,
+)
 from tercel.core.indicators.zscore import zscore_dtype, zscore_step
 from tercel.core.jit import new
 
@@ -208,6 +215,10 @@ def test_a_window_longer_than_its_capacity_is_refused() -> None:
     for length in (0, 5):
         with pytest.raises(ValueError, match="between 1 and the capacity"):
             window_push(new(window_dtype(4)), 1.0, length)
+        with pytest.raises(ValueError, match="between 1 and the capacity"):
+            rolling_sum_step(new(rolling_sum_dtype(4)), 1.0, length)
+        with pytest.raises(ValueError, match="between 1 and the capacity"):
+            rolling_max_step(new(extreme_dtype(4)), 1.0, length)
 
 
 def test_capacity_is_the_next_power_of_two() -> None:
