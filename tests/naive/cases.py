@@ -33,6 +33,7 @@ from tercel.core.indicators import (
     obv,
     pivots,
     quantile,
+    rank,
     rma,
     rsi,
     slope,
@@ -66,6 +67,16 @@ from tercel.core.indicators.quantile import (
     quantile_dtype,
     quantile_push,
     quantile_step,
+)
+from tercel.core.indicators.rank import (
+    count_below,
+    count_not_larger,
+    is_above_quantile,
+    is_below_quantile,
+    percent_rank,
+    rank_dtype,
+    rank_push,
+    rank_ready,
 )
 from tercel.core.indicators.rma import RMA, rma_step
 from tercel.core.indicators.rsi import RSI, rsi_step
@@ -159,6 +170,17 @@ def quantile_case(s: Any, bar: Any, out: Any) -> None:
     quantile_push(s.two, bar.close, 7)
     out[1] = quantile_at(s.two, 0.25)
     out[2] = quantile_at(s.two, 1.0)
+
+
+@kernel
+def rank_case(s: Any, bar: Any, out: Any) -> None:
+    rank_push(s, bar.volume, 20)
+    out[0] = percent_rank(s, bar.volume, 20)
+    out[1] = rank_ready(s, 20)
+    out[2] = count_below(s, bar.volume, 20)
+    out[3] = count_not_larger(s, bar.volume, 20)
+    out[4] = is_below_quantile(s, bar.volume, 20, 0.4)
+    out[5] = is_above_quantile(s, bar.volume, 20, 0.6)
 
 
 @kernel
@@ -293,6 +315,7 @@ CASES = (
     Case("std", _STDS, std_case, 3, std.warmup(5)),
     Case("zscore", zscore_dtype(CAPACITY), zscore_case, 1, zscore.warmup(5)),
     Case("quantile", _QUANTILES, quantile_case, 3, quantile.warmup(20)),
+    Case("rank", rank_dtype(CAPACITY), rank_case, 6, rank.warmup(20)),
     Case("median", median_dtype(CAPACITY), median_case, 1, median.warmup(20)),
     Case("minmax", _EXTREMES, minmax_case, 4, minmax.warmup(14)),
     Case("donchian", donchian_dtype(CAPACITY), donchian_case, 3, donchian.warmup(20)),
