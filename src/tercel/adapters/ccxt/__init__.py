@@ -1,0 +1,5 @@
+"""REST klines of four venues through ccxt."""
+
+from tercel.adapters.ccxt.source import CcxtBarSource
+
+__all__ = ["CcxtBarSource"]
