@@ -126,6 +126,8 @@ async def test_remembers_holes_inside_a_good_file(bench: Bench) -> None:
     await bench.fetched(MARCH.start_ms, MARCH.end_ms)
     found = bench.source().absent(HOURLY)
     assert [(gap.start, gap.end) for gap in found] == [hole, last]
+    mirror = FetchPolicy(archive_url="http://mirror.invalid")
+    assert ArchiveBarSource(mirror, bench.clock, bench.folder).absent(HOURLY) == ()
     memory = next(bench.folder.glob("absent/**/*.json"))
     memory.write_text('{"absent": [[1]]}')
     assert bench.source().absent(HOURLY) == ()

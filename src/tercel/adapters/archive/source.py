@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -32,7 +33,9 @@ class ArchiveBarSource:
     def __init__(self, policy: FetchPolicy, clock: Clock, folder: Path, *, seed: int = 0) -> None:
         self._root = policy.archive_url.rstrip("/")
         self._clock = clock
-        self._absent = AbsentSpans(folder / "absent")
+        # By host: what a mirror lacks, the venue's own archive may have.
+        host = urlsplit(self._root).netloc.replace(":", "_")
+        self._absent = AbsentSpans(folder / "absent" / host)
         self._downloader = Downloader(policy, clock, folder, seed=seed)
 
     def absent(self, key: SeriesKey) -> tuple[Gap, ...]:
