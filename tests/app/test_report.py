@@ -15,7 +15,8 @@ from tests.adapters.report.results_made import (
 )
 
 from tercel.app import wording
-from tercel.app.report import assess, comparison, key_figures, named_run, waterfall
+from tercel.app.key_figures import DEFINITIONS, key_figures
+from tercel.app.report import assess, comparison, named_run, waterfall
 from tercel.app.report_series import CANDLES_MAX, curve, r_histogram, scaled, worst_trades
 from tercel.app.statistics import BUY_AND_HOLD, buy_and_hold, summarise
 from tercel.core.codes import ExitReason, Side
@@ -47,6 +48,7 @@ from tercel.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
         (wording.times(math.nan), "n/a"),
         (wording.title("below_minimum"), "Below minimum"),
         (wording.title(""), ""),
+        (wording.typeset("12 %"), "12\N{NO-BREAK SPACE}%"),
         (wording.typeset("-1.5 on 2024-06-25 by a-1"), "\N{MINUS SIGN}1.5 on 2024-06-25 by a-1"),
     ],
 )
@@ -73,7 +75,7 @@ def test_waterfall_shows_an_open_position_as_a_rest() -> None:
 def test_key_figures_without_a_benchmark_leave_it_empty() -> None:
     found = summarise(make_result())
     assert all(figure.held == "" for figure in key_figures(found))
-    assert all(figure.definition for figure in key_figures(found))
+    assert [figure.name for figure in key_figures(found)] == list(DEFINITIONS)
     assert any(figure.held for figure in key_figures(found, found))
 
 

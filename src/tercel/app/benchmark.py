@@ -39,15 +39,6 @@ def buy_and_hold(
     equity["equity"][-1] = start_quote + net
     equity["exposure"][-1] = 0.0
 
-    fills = np.zeros(2, FILL)
-    fills["slot"] = Slot.ENTRY, Slot.CLOSE
-    fills["time"] = start_time, end_time
-    fills["side"] = Side.LONG, Side.SHORT
-    fills["quantity"] = quantity
-    fills["price"] = fills["reference_price"] = entry_price, exit_price
-    fills["fee_quote"] = entry_fee, exit_fee
-    fills["reason"] = ExitReason.NONE, ExitReason.END_OF_DATA
-
     trade = np.zeros(1, TRADE)
     trade["side"] = Side.LONG
     trade["entry_time"], trade["exit_time"] = start_time, end_time
@@ -62,7 +53,7 @@ def buy_and_hold(
     return BacktestResult(
         labels=(StreamLabel(0, BUY_AND_HOLD, "", "", ""),),
         trades=trade,
-        fills=fills,
+        fills=_fills(trade[0], entry_fee, exit_fee),
         equity=equity,
         start_quote=start_quote,
         start_time=start_time,
@@ -76,3 +67,16 @@ def buy_and_hold(
         funding_quote=0.0,
         reasons=(("hold",),),
     )
+
+
+def _fills(trade: np.void, entry_fee: float, exit_fee: float) -> Records:
+    """The two fills of the one trade."""
+    fills = np.zeros(2, FILL)
+    fills["slot"] = Slot.ENTRY, Slot.CLOSE
+    fills["time"] = trade["entry_time"], trade["exit_time"]
+    fills["side"] = Side.LONG, Side.SHORT
+    fills["quantity"] = trade["quantity"]
+    fills["price"] = fills["reference_price"] = trade["entry_price"], trade["exit_price"]
+    fills["fee_quote"] = entry_fee, exit_fee
+    fills["reason"] = ExitReason.NONE, ExitReason.END_OF_DATA
+    return fills

@@ -200,6 +200,18 @@ def _over_profit(cost_quote: float, gross_quote: float) -> float:
     return cost_quote / gross_quote if gross_quote > 0.0 else math.nan
 
 
+def _tables(result: BacktestResult, bars: Series) -> dict[str, tuple[TradeGroup, ...]]:
+    """The trades by every label, under the names of the fields."""
+    return {
+        "by_side": trade_groups.by_side(result.trades),
+        "by_exit": trade_groups.by_exit(result.trades),
+        "by_hour": trade_groups.by_hour(result.trades),
+        "by_market_state": by_market_state(result, bars),
+        "by_entry_reason": trade_groups.by_entry_reason(result),
+        "by_stream": trade_groups.by_stream(result),
+    }
+
+
 def summarise(result: BacktestResult, *, bars: Series = None) -> Statistics:
     """All figures of `result`. `bars`: those of the one series traded, or a sequence with one array
     per stream; without them the table by market state is empty.
@@ -257,10 +269,5 @@ def summarise(result: BacktestResult, *, bars: Series = None) -> Statistics:
         winning_streak=trading.streaks.winning,
         losing_streak=trading.streaks.losing,
         monthly=equity_path.monthly_returns(result.equity, start, *span),
-        by_side=trade_groups.by_side(result.trades),
-        by_exit=trade_groups.by_exit(result.trades),
-        by_hour=trade_groups.by_hour(result.trades),
-        by_market_state=by_market_state(result, bars),
-        by_entry_reason=trade_groups.by_entry_reason(result),
-        by_stream=trade_groups.by_stream(result),
+        **_tables(result, bars),
     )

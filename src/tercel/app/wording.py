@@ -65,8 +65,8 @@ def times(value: float) -> str:
 
 
 def typeset(text: str) -> str:
-    """With a real minus sign before figures (`-1.5`), but not within `2024-06-25` or `a-1`."""
-    return _MINUS.sub("\N{MINUS SIGN}", text)
+    """With real minus signs (`-1.5`, not `2024-06-25` or `a-1`); `%` never on a line of its own."""
+    return _MINUS.sub("\N{MINUS SIGN}", text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def title(code: str) -> str:

@@ -8,7 +8,8 @@ from html import escape
 
 from tercel.app import wording
 from tercel.app.equity_path import MonthReturn
-from tercel.app.report import Figure, Step
+from tercel.app.key_figures import DEFINITIONS, Figure
+from tercel.app.report import Step
 from tercel.app.trade_groups import TradeGroup
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -179,10 +180,10 @@ def _month_cell(fraction: float | None) -> str:
     return f'<td style="background:{colour}">{text(wording.percent(fraction))}</td>'
 
 
-def definitions(found: Iterable[Figure]) -> str:
+def definitions() -> str:
     """How every key figure is computed."""
     items = (
-        f"<div><dt>{escape(each.name)}</dt><dd>{escape(each.definition)}</dd></div>"
-        for each in found
+        f"<div><dt>{escape(name)}</dt><dd>{escape(meaning)}</dd></div>"
+        for name, meaning in DEFINITIONS.items()
     )
     return f"<dl>{''.join(items)}</dl>"

@@ -14,12 +14,11 @@ from tercel.adapters.report.palette import STAND_IN
 from tercel.adapters.report.style import STYLE
 from tercel.app import report_series, wording
 from tercel.app.benchmark import BUY_AND_HOLD
+from tercel.app.key_figures import figure_groups
 from tercel.app.report import (
     NamedRun,
     Report,
     comparison,
-    figure_groups,
-    key_figures,
     waterfall,
 )
 from tercel.app.trade_groups import TradeGroup
@@ -114,7 +113,8 @@ def _top(report: Report) -> str:
     )
     return (
         f'<div class="verdict" role="note" style="--tone:var(--{TONES[verdict.code]})">'
-        f"<h2>{escape(verdict.headline)}</h2><p>{escape(' '.join(verdict.sentences))}</p></div>"
+        f"<h2>{escape(verdict.headline)}</h2>"
+        f"<p>{markup.text(' '.join(verdict.sentences))}</p></div>"
         f'<div class="tiles">{squares}</div>{_warnings(report.result)}'
     )
 
@@ -180,7 +180,7 @@ def _parts(report: Report) -> list[_Part]:
             "Bars by the strategy's own reason for a signal, or for none.",
         ),
         _Part("worst", "Worst trades", _worst(report), "The losers that cost most, net."),
-        _Part("definitions", "How it is computed", markup.definitions(key_figures(net, held))),
+        _Part("definitions", "How it is computed", markup.definitions()),
         _Part("run", "How it was run", _run(report)),
     ]
 
@@ -321,14 +321,13 @@ def comparison_page(runs: Sequence[NamedRun], title: str = "Runs side by side") 
     """The runs as columns of one table, and their equity in one chart from the same capital."""
     head, *lines = comparison(runs)
     rows = (markup.row(line[0], [markup.cell(value) for value in line[1:]]) for line in lines)
-    definitions = markup.definitions(key_figures(runs[0].statistics)) if runs else ""
     with drawing():
         chart = _together(runs)
     body = (
         f"<header><h1>{escape(title)}</h1></header><main>"
         f"{markup.section('figures', 'Net figures', markup.table(head, rows, title))}"
         f"{markup.section('equity', 'Equity', chart) if chart else ''}"
-        f"{markup.section('definitions', 'How it is computed', definitions)}</main>"
+        f"{markup.section('definitions', 'How it is computed', markup.definitions())}</main>"
     )
     return _document(title, body)
 

@@ -71,7 +71,7 @@ line-height:1.45}
 code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 footer{margin-top:44px;padding-top:14px;padding-bottom:36px;font-size:13px;
 border-top:1px solid var(--line)}
-@media (max-width:720px){
+@media screen and (max-width:720px){
 body{font-size:16px}
 header{padding-top:22px}
 h1{font-size:24px}
@@ -86,6 +86,19 @@ dl{columns:1}
 body{font-size:11px}
 header,main,footer,nav{max-width:none;padding:0}
 nav{display:none}
+table,dl,.note,figcaption,.meta{font-size:10.5px}
+thead th,.tile span{font-size:9.5px}
+th,td{padding:2.5px 6px 2.5px 0}
+.scroll{overflow:visible}
+.bar{width:20%;min-width:0}
+.months{min-width:0;font-size:9px}
+.months td,.months th{padding:3px 2px}
+h1{font-size:20px}
+h2,.verdict h2{font-size:14px}
+.warnings h2{font-size:11px}
+.tile strong,.tile.net strong{font-size:16px}
+.columns{column-gap:26px;margin-top:0}
+details{display:none}
 section{margin-top:22px}
 figure,tr,.tile,.verdict{break-inside:avoid}
 h2,h3{break-after:avoid}

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tercel.app import wording
-from tercel.app.report import Figure, NamedRun, comparison, key_figures, waterfall
+from tercel.app.key_figures import Figure, key_figures
+from tercel.app.report import NamedRun, comparison, waterfall
 from tercel.app.statistics import Statistics
 from tercel.app.trade_groups import TradeGroup
 from tercel.app.verdict import Verdict, VerdictCode
