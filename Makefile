@@ -74,8 +74,7 @@ test-plain: $(VENV)/.dev ## Every test as plain Python, with coverage of at leas
 	$(BIN)/coverage report --fail-under=95
 
 test-bounds: $(VENV)/.dev ## Kernel tests with array bounds checked
-	NUMBA_BOUNDSCHECK=1 TERCEL_CACHE_DIR=$(CURDIR)/$(VENV)/bounds-cache \
-	  $(BIN)/pytest -q tests/core tests/scenarios tests/parity tests/property tests/naive tests/oracle
+	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest -q tests/core tests/scenarios tests/parity tests/property tests/naive tests/oracle
 
 fmt: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix

@@ -39,8 +39,17 @@ CACHE_FOLDERS_KEPT = 8
 def rec(*fields: tuple[Any, ...]) -> np.dtype[np.record]:
     """A record dtype whose fields read as attributes, compiled or not: `state.fast.value`.
 
-    Each field is `(name, dtype)` or `(name, dtype, shape)`; a dtype may be another `rec`.
+    Each field is `(name, dtype)` or `(name, dtype, shape)`; a dtype may be another `rec`. A name
+    that
+    numpy's records already have (`sum`, `mean`, `view`, `size` ...) is refused: uncompiled code
+    would
+    read numpy's attribute instead of the field.
     """
+    for name, *_ in fields:
+        if hasattr(np.record, name):
+            raise ValueError(
+                f"a record field cannot be called {name!r}: numpy's records have that name"
+            )
     return cast("np.dtype[np.record]", np.dtype((np.record, list(fields))))
 
 
@@ -60,10 +69,12 @@ def kernel(function: F) -> F:
 
 
 def hash_sources(files: Iterable[Path]) -> str:
-    """SHA-256 (first 16 hex digits) over names and bytes of `files`, and the numba and Python
-    versions.
+    """SHA-256 (16 hex digits) over `files`, the numba and Python versions, and bounds checking.
+
+    numba's own cache does not tell a kernel with checked bounds from one without.
     """
-    digest = hashlib.sha256(f"numba {numba.__version__} python {sys.version_info[:2]}".encode())
+    made_by = f"numba {numba.__version__} python {sys.version_info[:2]} {settings.BOUNDSCHECK}"
+    digest = hashlib.sha256(made_by.encode())
     for file in sorted(files):
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
