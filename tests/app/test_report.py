@@ -132,7 +132,7 @@ def test_worst_trades_come_first_with_their_exits() -> None:
         Row(net=-50.0, entry_minute=700, exit_minute=900, side=Side.SHORT),
         Row(net=7.0, entry_minute=950, exit_minute=960),
     )
-    views = worst_trades(make_result(rows, ((2.0, 50.0),)), hourly(48))
+    views = worst_trades(make_result(rows, ((2.0, 50.0),)), hourly(48), 4)
     assert [float(view.trade["net_quote"]) for view in views] == [-50.0, -5.0]
     short, long = views
     assert (short.entry.label, short.symbol) == ("short", "BTCUSDT")
@@ -141,20 +141,20 @@ def test_worst_trades_come_first_with_their_exits() -> None:
     assert [mark.label for mark in long.exits] == ["time"]
     assert short.exits[0].price == pytest.approx(150.0)
     assert short.candles["open_time"][0] <= short.entry.time
-    assert worst_trades(make_result(rows, ((2.0, 50.0),)), None) == ()
-    assert worst_trades(make_result(rows, ((2.0, 50.0),)), hourly(1)) == ()
+    assert worst_trades(make_result(rows, ((2.0, 50.0),)), None, 4) == ()
+    assert worst_trades(make_result(rows, ((2.0, 50.0),)), hourly(1), 4) == ()
 
 
 def test_a_trade_without_fills_shows_its_mean_exit() -> None:
     result = make_result((Row(net=-5.0),), ((2.0, 95.0),), fills=make_result().fills)
-    view = worst_trades(result, [hourly(48)])[0]
+    view = worst_trades(result, [hourly(48)], 4)[0]
     assert [(mark.price, mark.label) for mark in view.exits] == [(95.0, "stop")]
 
 
 def test_long_trades_are_drawn_with_wider_candles() -> None:
     rows = (Row(net=-5.0, entry_minute=600, exit_minute=600 + 1_000),)
     bars = hourly(2_880, MINUTE_MS)
-    view = worst_trades(make_result(rows, ((2.0, 95.0),)), bars)[0]
+    view = worst_trades(make_result(rows, ((2.0, 95.0),)), bars, 4)[0]
     assert len(view.candles) <= CANDLES_MAX
     assert view.bar_ms % MINUTE_MS == 0
     width = view.bar_ms // MINUTE_MS

@@ -27,6 +27,16 @@ class NamedRun:
     statistics: Statistics
 
 
+@dataclass(frozen=True, slots=True)
+class ReportLook:
+    """What the user may say about how a report looks."""
+
+    plot_dpi: int = 110
+    """Resolution of equity.png, dots per inch."""
+    worst_trades: int = 6
+    """Losing trades drawn one by one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """Everything a report of one run is made from."""
@@ -39,6 +49,7 @@ class Report:
     """Bars of the one series, or one array per stream; None: no candles are drawn."""
     benchmarks: tuple[NamedRun, ...] = ()
     """Buy-and-hold first."""
+    look: ReportLook = ReportLook()
 
 
 def named_run(name: str, result: BacktestResult, bars: Series = None) -> NamedRun:

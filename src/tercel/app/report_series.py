@@ -142,7 +142,7 @@ class TradeView:
     exits: tuple[Mark, ...]
 
 
-def worst_trades(result: BacktestResult, bars: Series, count: int = 4) -> tuple[TradeView, ...]:
+def worst_trades(result: BacktestResult, bars: Series, count: int) -> tuple[TradeView, ...]:
     """The `count` trades that lost most, worst first; only losers whose bars are known."""
     trades = result.trades
     views: list[TradeView] = []

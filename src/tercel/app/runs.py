@@ -18,7 +18,7 @@ from tercel.app.backtest import simulate
 from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold
 from tercel.app.ports import BarStore, Clock, Progress
 from tercel.app.prepare import PreparedRun, RunRequest, prepare
-from tercel.app.report import NamedRun, Report, assess, named_run
+from tercel.app.report import NamedRun, Report, ReportLook, assess, named_run
 from tercel.domain.results import RunRecord
 from tercel.domain.settings import Settings, redacted
 from tercel.domain.times import to_datetime
@@ -48,12 +48,14 @@ def run_backtest(desk: Desk, request: RunRequest) -> Report:
     )
     result = replace(result, warnings=(*result.warnings, *prepared.warnings))
     bars = [spec.series.bars for spec in prepared.specs]
-    return assess(
+    report = assess(
         result,
         record_of(desk, prepared),
         bars=bars if len(bars) > 1 else bars[0],
         benchmarks=holdings(desk.settings, prepared),
     )
+    wanted = desk.settings.report
+    return replace(report, look=ReportLook(wanted.plot_dpi, wanted.worst_trades))
 
 
 def holdings(settings: Settings, prepared: PreparedRun) -> tuple[NamedRun, ...]:

@@ -149,8 +149,8 @@ class ReportSettings(Group):
 
     plot_dpi: int = Field(ge=40, le=600, description="Resolution of plots, dots per inch")
     worst_trades: int = Field(ge=0, le=100, description="Losing trades drawn one by one")
-    benchmarks: tuple[str, ...] = Field(
-        strict=False, description="Yardsticks that a result is shown beside"
+    compare_with: tuple[str, ...] = Field(
+        strict=False, description="Strategies that --compare adds, beside buy-and-hold"
     )
 
 

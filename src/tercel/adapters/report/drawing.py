@@ -89,10 +89,10 @@ def legend(axes: Any, colours: Colours, place: str = "upper left") -> None:
     axes.legend(loc=place, frameon=False, labelcolor=colours["ink"], ncols=4, handlelength=1.4)
 
 
-def to_png(figure: Any, background: str) -> bytes:
+def to_png(figure: Any, background: str, dpi: int) -> bytes:
     """The picture file. Raises nothing of its own; bytes depend on the figure alone."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=background, metadata={"Software": None})
+    figure.savefig(buffer, format="png", facecolor=background, dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -268,7 +268,7 @@ def _hours(report: Report) -> str:
 
 
 def _worst(report: Report) -> str:
-    views = report_series.worst_trades(report.result, report.bars)
+    views = report_series.worst_trades(report.result, report.bars, report.look.worst_trades)
     return "".join(
         _figure(
             charts.trade(view, STAND_IN),

@@ -102,7 +102,7 @@ def equity_picture(report: Report) -> bytes:
     )
     with drawing():
         figure = charts.equity(equity_curves(report), drawdown_curve(result), LIGHT, said)
-        return to_png(figure, LIGHT["paper"])
+        return to_png(figure, LIGHT["paper"], report.look.plot_dpi)
 
 
 def _write_whole(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -87,13 +87,13 @@ def backtest(
     from tercel.app.strategies import load_strategy
 
     names = [name for name in strategy.split(",") if name]
-    if compare and "swing" not in names:
-        names.append("swing")
     every = [*(overrides or [])]
     if cash is not None:
         every.append(f"runs.start_quote={cash!r}")
     with terminal.progress_bar() as progress:
         desk, parameters = _desk(config, every, lake, progress)
+        if compare:
+            names = list(dict.fromkeys([*names, *desk.settings.report.compare_with]))
         request = RunRequest(
             strategies=tuple(load_strategy(name) for name in names),
             symbols=tuple(symbol.upper() for symbol in symbols),
