@@ -29,6 +29,13 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
     return load_everything(config, overrides).settings
 
 
+def start_logs(settings: Settings) -> None:
+    """Structured logs to standard error, as the settings want them."""
+    from tercel.adapters.logs import configure_logs
+
+    configure_logs(settings.log.level, settings.log.format)
+
+
 def open_lake(settings: Settings) -> LakeBarStore:
     """The lake of closed bars."""
     from tercel.adapters.lake import LakeBarStore

@@ -18,7 +18,7 @@ from tercel.adapters.lake import LakeBarStore, write_table
 from tercel.app import fetch_data, import_data
 from tercel.app.ports import SourceHints
 from tercel.domain.bars import SeriesKey
-from tercel.domain.errors import TercelError, UserError, VenueError
+from tercel.domain.errors import InterruptedWorkError, TercelError, UserError, VenueError
 from tercel.domain.times import parse_time
 from tercel.entry.cli.data import app, parse_map
 
@@ -124,9 +124,9 @@ def test_import_stopped_by_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(import_data, "import_paths", stop)
-    result = run("import", ".")
-    assert result.exit_code == 130
-    assert result.stderr.startswith("stopped; every month already written stays")
+    stopped = run("import", ".").exception
+    assert isinstance(stopped, InterruptedWorkError)
+    assert str(stopped).startswith("stopped; every month already written stays")
 
 
 def test_mappings() -> None:
@@ -274,9 +274,9 @@ def test_repair_stopped_by_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fetch_data.Fetcher, "fetch_many", stop)
-    result = run("repair", "BTCUSDT")
-    assert result.exit_code == 130
-    assert result.stderr.startswith("stopped; ")
+    stopped = run("repair", "BTCUSDT").exception
+    assert isinstance(stopped, InterruptedWorkError)
+    assert str(stopped).startswith("stopped; ")
 
 
 def test_the_synthetic_market_is_not_downloaded(run: Run, lake: LakeBarStore) -> None:

@@ -13,12 +13,15 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import numpy as np
+import structlog
 
 from tercel.app.ports import Clock
 from tercel.domain.errors import VenueError
 from tercel.domain.fetch_policy import FetchPolicy
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 class TryAgainError(Exception):
@@ -65,6 +68,13 @@ class Patience:
                 if error.after_seconds is not None:
                     wait_seconds = max(wait_seconds, error.after_seconds)
                     self._hold(wait_seconds)
+                log.warning(
+                    "trying_again",
+                    request=what,
+                    reason=error.reason,
+                    failed_tries=tried,
+                    wait_seconds=round(wait_seconds, 1),
+                )
                 await self._clock.sleep(wait_seconds)
 
     def _check_wait(self, what: str, error: TryAgainError) -> None:

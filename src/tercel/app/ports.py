@@ -161,7 +161,7 @@ class BarArchive(BarSource, Protocol):
 
 
 class NotBarsError(Exception):
-    """A file that is not meant to hold bars, or not those asked for: passed over, with the reason."""
+    """A file that holds no bars, or not those asked for: passed over, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)

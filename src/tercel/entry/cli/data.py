@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercel.domain.errors import InterruptedWorkError
 from tercel.entry.cli import terminal
 from tercel.entry.cli.data_tables import say, show_check, show_import
-from tercel.entry.cli.fetch import STOPPED_EXIT_CODE, fetch
+from tercel.entry.cli.fetch import download, fetch
 from tercel.entry.cli.synth import synth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tercel.app.fetch_data import Fetcher, FetchOutcome
     from tercel.app.ports import BarLake
     from tercel.domain.bars import SeriesKey
     from tercel.domain.settings import Settings
@@ -96,11 +95,10 @@ def import_bars(
         with terminal.progress_bar() as progress:
             summary = import_paths(paths, BarFileReader(), store, clock, progress, hints)
     except KeyboardInterrupt:
-        terminal.problem(
+        raise InterruptedWorkError(
             "stopped; every month already written stays, nothing is half-written; "
             "running the same command again continues"
-        )
-        raise typer.Exit(STOPPED_EXIT_CODE) from None
+        ) from None
     show_import(summary)
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
@@ -260,31 +258,16 @@ def repair(
         say(f"{key}: no gap to repair")
         return
     clock = bootstrap.system_clock()
+    bootstrap.start_logs(settings)
     sources = bootstrap.bar_sources(settings, key.venue, clock, SourceChoice())
     with terminal.progress_bar() as progress:
         fetcher = Fetcher(store, sources, clock, progress)
-        outcome = _download(fetcher, key, gaps[0].start, gaps[-1].end)
+        outcome = download(fetcher, [key], gaps[0].start, gaps[-1].end)
     if outcome.errors:
         raise outcome.errors[0]
     left = sum(gap.bars for gap in store.gaps(key))
     why = f"; {left:,} are not to be had (the venue was down, or deleted them)" if left else ""
     say(f"{key}: {missing - left:,} of {missing:,} missing bars downloaded{why}")
-
-
-def _download(fetcher: Fetcher, key: SeriesKey, start_ms: int, end_ms: int) -> FetchOutcome:
-    """Fetch what is missing in the range and close the sources. Ctrl-C says what is stored."""
-
-    async def work() -> FetchOutcome:
-        try:
-            return await fetcher.fetch_many([key], start_ms, end_ms)
-        finally:
-            await fetcher.sources.close()
-
-    try:
-        return asyncio.run(work())
-    except KeyboardInterrupt:
-        terminal.problem(f"stopped; {fetcher.describe_saved()}")
-        raise typer.Exit(STOPPED_EXIT_CODE) from None
 
 
 @app.command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.domain.errors import UserError
+from tercel.domain.errors import InterruptedWorkError, UserError
 from tercel.domain.times import format_time, parse_time
 from tercel.entry.cli import terminal
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tercel.app.fetch_data import Fetcher, FetchOutcome, FetchReport
     from tercel.domain.bars import SeriesKey
 
-STOPPED_EXIT_CODE = 130
-"""What a shell expects of a program stopped by Ctrl-C."""
 UNPUBLISHED_SHOWN_MAX = 6
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9_]{1,39}")
 
@@ -71,6 +69,7 @@ def fetch(
     end_ms = clock.now_ms() if until is None else parse_time(until, name="--until")
     choice = SourceChoice(archive_url, rest_url, not no_archive, not no_rest)
     settings = bootstrap.load_settings()
+    bootstrap.start_logs(settings)
     if lake is not None:
         data = settings.data.model_copy(update={"lake": lake})
         settings = settings.model_copy(update={"data": data})
@@ -83,11 +82,11 @@ def fetch(
         )
     with terminal.progress_bar() as progress:
         fetcher = Fetcher(bootstrap.open_lake(settings), sources, clock, progress)
-        outcome = _run(fetcher, keys, start_ms, end_ms)
+        outcome = download(fetcher, keys, start_ms, end_ms)
     _show(outcome)
 
 
-def _run(fetcher: Fetcher, keys: list[SeriesKey], start_ms: int, end_ms: int) -> FetchOutcome:
+def download(fetcher: Fetcher, keys: list[SeriesKey], start_ms: int, end_ms: int) -> FetchOutcome:
     """Fetch and close the sources. Ctrl-C is one line that says what is stored."""
 
     async def work() -> FetchOutcome:
@@ -99,8 +98,7 @@ def _run(fetcher: Fetcher, keys: list[SeriesKey], start_ms: int, end_ms: int) ->
     try:
         return asyncio.run(work())
     except KeyboardInterrupt:
-        terminal.problem(f"stopped; {fetcher.describe_saved()}")
-        raise typer.Exit(STOPPED_EXIT_CODE) from None
+        raise InterruptedWorkError(f"stopped; {fetcher.describe_saved()}") from None
 
 
 def _keys(symbols: list[str], venue: str, timeframe: str) -> list[SeriesKey]:

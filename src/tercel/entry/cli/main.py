@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from tercel import __version__
-from tercel.domain.errors import TercelError
+from tercel.domain.errors import InterruptedWorkError, TercelError
 from tercel.entry.cli.terminal import problem
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -114,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = next((each for each in arguments if not each.startswith("-")), None)
     try:
         code = build(wanted)(args=arguments, standalone_mode=False, prog_name="tercel")
+        if code == EXIT_INTERRUPTED:
+            problem("interrupted: what was finished is kept, nothing is half-written")
     except BrokenPipeError:
         # Somebody closed the pipe (`tercel data list | head`): not an error, and nothing left to
         # say.
@@ -123,13 +125,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         code = explain(error)
-    if code == EXIT_INTERRUPTED:
-        problem("interrupted: what was finished is kept, nothing is half-written")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def explain(error: Exception) -> int:
     """One line about `error` on standard error; the exit code."""
+    if isinstance(error, InterruptedWorkError):
+        problem(str(error))
+        return error.exit_code
     if isinstance(error, TercelError):
         problem(f"error: {error}")
         return error.exit_code
