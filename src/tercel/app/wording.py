@@ -71,5 +71,7 @@ def typeset(text: str) -> str:
 
 def title(code: str) -> str:
     """`Below minimum` of `below_minimum`."""
+    if " " in code:  # a name of several words is no code: three_r synthetic BTCUSDT 1m
+        return code
     words = code.replace("_", " ")
     return words[:1].upper() + words[1:]

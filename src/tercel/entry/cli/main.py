@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -116,11 +115,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = build(wanted)(args=arguments, standalone_mode=False, prog_name="tercel")
         if code == EXIT_INTERRUPTED:
             problem("interrupted: what was finished is kept, nothing is half-written")
-    except BrokenPipeError:
-        # Somebody closed the pipe (`tercel data list | head`): not an error, and nothing left to
-        # say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:
         if debug:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+PIPE_COLUMNS = 120
+"""Width of tables written to a file or a pipe, which have none of their own."""
+
+
 def console() -> Console:
     """Results go to standard output."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    screen = Console(highlight=False)
+    if not screen.is_terminal and "COLUMNS" not in os.environ:
+        screen.width = PIPE_COLUMNS
+    return screen
 
 
 def problem(line: str) -> None:

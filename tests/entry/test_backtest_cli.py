@@ -1,0 +1,222 @@
+"""`tercel backtest`, `new`, `strategies`, `lookahead` as a user types them, on a synthetic lake."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.lakes import make_synthetic_lake
+
+from tercel.entry.cli import main as cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_synthetic_lake(tmp_path_factory.mktemp("synthetic") / "lake")
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    lake: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run a command line in an empty folder; (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TERCEL__DATA__LAKE", str(lake))
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def typed(line: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(line.split())
+        printed = capsys.readouterr()
+        return int(stopped.value.code or 0), printed.out, printed.err
+
+    return typed
+
+
+def the_run_folder(folder: Path) -> Path:
+    [found] = [each for each in (folder / "runs").iterdir() if each.is_dir()]
+    return found
+
+
+def test_a_backtest_writes_its_run_folder(run: Run, tmp_path: Path) -> None:
+    code, printed, _ = run("backtest three_r BTCUSDT")
+    assert code == 0
+    folder = the_run_folder(tmp_path)
+    names = {each.name for each in folder.iterdir()}
+    assert names == {
+        "stats.json", "trades.parquet", "equity.parquet", "fills.parquet", "equity.png",
+        "report.html", "run.json",
+    }  # fmt: skip
+    assert str(folder.relative_to(tmp_path) / "report.html") in printed
+    assert "synthetic market" in printed
+    record = json.loads((folder / "run.json").read_text())
+    assert set(record["hashes"]) == {"code", "parameters", "data"}
+    stats = json.loads((folder / "stats.json").read_text())
+    trades = pl.read_parquet(folder / "trades.parquet")
+    assert stats["statistics"]["trades"] == len(trades)
+
+
+def test_the_same_input_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "two"):
+        run(f"backtest three_r BTCUSDT --runs {name}")
+        [folder] = (tmp_path / name).iterdir()
+        found.append(
+            [
+                hashlib.sha256((folder / each).read_bytes()).hexdigest()
+                for each in ("stats.json", "trades.parquet", "equity.parquet", "fills.parquet")
+            ]
+        )
+    assert found[0] == found[1]
+
+
+def test_several_symbols_trade_one_account(run: Run, tmp_path: Path) -> None:
+    code, printed, _ = run("backtest three_r,swing BTCUSDT ETHUSDT --no-report")
+    assert code == 0
+    assert "three_r synthetic ETHUSDT 1m" in printed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_compare_adds_swing_and_buy_and_hold(run: Run, tmp_path: Path) -> None:
+    code, printed, _ = run("backtest three_r BTCUSDT --compare")
+    assert code == 0
+    assert "side by side" in printed
+    assert "swing" in printed
+    assert "buy-and-hold" in printed
+    assert len(list((tmp_path / "runs").glob("*.html"))) == 1
+
+
+def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:
+    code, _, _ = run(
+        "backtest three_r BTCUSDT --cash 50000 --costs free --set ema_len=25 "
+        "--set fills.intrabar=optimistic --from 2024-01-01T06:00 --to 2024-01-01"
+    )
+    assert code == 0
+    folder = the_run_folder(tmp_path)
+    stats = json.loads((folder / "stats.json").read_text())
+    assert stats["statistics"]["fee_quote"] == 0
+    record = json.loads((folder / "run.json").read_text())
+    [stream] = record["configuration"]["streams"]
+    assert stream["params"]["ema_len"] == 25
+    assert stream["bars"] == 18 * 60, "a bare date as --to includes that day"
+    assert record["configuration"]["settings"]["fills"]["intrabar"] == "optimistic"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("backtest three_rr BTCUSDT", "did you mean three_r?"),
+        ("backtest ./mine.py BTCUSDT", "tercel new mine"),
+        ("backtest three_r BTCUSD", "did you mean BTCUSDT?"),
+        ("backtest three_r BTCUSDT --venue binance-usdm", "it has synthetic BTCUSDT 1m"),
+        ("backtest three_r BTCUSDT --timeframe 5m", "it has synthetic BTCUSDT 1m"),
+        ("backtest three_r BTCUSDT --from yesterday", "write 2024-06-25"),
+        ("backtest three_r BTCUSDT --from 2024-01-01T00:00+02:00", "is not UTC"),
+        ("backtest three_r BTCUSDT --from 2030-01-01", "2024-01-01"),
+        ("backtest three_r BTCUSDT --from 2024-01-02 --to 2024-01-01T12:00", "is not before"),
+        ("backtest three_r BTCUSDT --set ema_ln=3", "did you mean ema_len?"),
+        ("backtest three_r BTCUSDT --set ema_len=1", "expected 2 to 500 bars, got 1"),
+        ("backtest three_r BTCUSDT --set pressure=wind", "auto | book | taker | bar"),
+        ("backtest three_r BTCUSDT --set fills.intrabr=x", "intrabar"),
+        ("backtest three_r BTCUSDT --costs cheap", "no cost profile 'cheap'"),
+        ("backtest three_r BTCUSDT --config nowhere.yaml", "nowhere.yaml"),
+        ("backtest three_r BTCUSDT --cash -5", "runs.start_quote"),
+        ("lookahead three_r BTCUSDX", "did you mean BTCUSDT"),
+        ("strategies nothing", "There are: swing, three_r"),
+        ("new not-a-name", "letters, digits and underscores"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_to_do(
+    run: Run, tmp_path: Path, line: str, said: str
+) -> None:
+    code, _, problem = run(line)
+    assert code == 2
+    assert said in problem
+    assert problem.startswith("error: ")
+    assert problem.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_strategy_of_ones_own(run: Run, tmp_path: Path) -> None:
+    assert run("new my_idea")[0] == 0
+    assert "exists already" in run("new my_idea")[2]
+    assert run("new my_idea --force")[0] == 0
+    code, printed, _ = run("backtest ./my_idea.py BTCUSDT --no-report --set fast_len=5")
+    assert code == 0
+    assert "my_idea" in printed or "trades" in printed
+    code, printed, _ = run("strategies ./my_idea.py")
+    assert "fast_len" in printed
+    code, printed, _ = run("lookahead ./my_idea.py BTCUSDT --bars 60")
+    assert code == 0
+    assert "no look-ahead at any of 60 bars" in printed
+
+
+def test_new_into_a_folder_that_cannot_be_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    code, _, problem = run("new my_idea")
+    assert code == 1
+    assert "Read-only file system" in problem
+
+
+PEEKING = '''
+"""Looks at the next bar."""
+from tercel.strategy import *
+PARAMS = parameters(Param("x", 1, 0, 9))
+REASONS = ("none", "up")
+PLAN = TradePlan()
+def state_dtype(params):
+    return rec(("bars", "i8"))
+@kernel
+def step(state, bar, context, params, signal):
+    no_signal(signal, 0)
+@kernel
+def signals(state, bars, contexts, params, out):
+    for i in range(len(bars)):
+        no_signal(out[i], 0)
+        if i + 1 < len(bars) and bars[i + 1].close > bars[i].close:
+            enter(out[i], 1, 1.0, 1)
+'''
+
+
+def test_a_strategy_that_peeks_is_caught(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "peek.py").write_text(PEEKING)
+    code, printed, _ = run("lookahead ./peek.py BTCUSDT --bars 40")
+    assert code == 1
+    assert "LOOKS AHEAD: the signal of 2024-01-01 00:" in printed
+    assert "batch loop and step disagree" in printed
+
+
+def test_ctrl_c_leaves_no_run_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tercel.app import runs
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "simulate", stop)
+    code, _, problem = run("backtest three_r BTCUSDT")
+    assert code == 130
+    assert "nothing is half-written" in problem
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_list_of_strategies(run: Run) -> None:
+    code, printed, _ = run("strategies")
+    assert code == 0
+    assert "three_r" in printed
+    assert "swing" in printed
