@@ -77,7 +77,7 @@ def test_import_twice(run: Run, lake: LakeBarStore, tmp_path: Path) -> None:
         "0",
         "0",
     ]
-    assert "2024-01-31 22:00 to 2024-02-01 02:59" in first.stdout
+    assert row(first.stdout, "binance-spot BTCUSDT 1m")[10:] == ["2024-01-31", "2024-02-01"]
     assert "2024.parquet: times in milliseconds" in first.stdout
     assert "passed over in/binance-spot/BTCUSDT/1m/notes.txt: not one of" in first.stdout
     assert "1 series: 300 bars added, 0 filled, 0 unchanged; 1 files passed over" in first.stdout

@@ -24,10 +24,10 @@ def say(line: str) -> None:
 
 def show_import(summary: ImportSummary) -> None:
     """The table of series, what was decided, passed over and, on standard error, what failed."""
-    from tercel.domain.times import format_time
+    from tercel.domain.times import format_date
 
     numbers = ("files", "added", "filled", "unchanged", "replaced", "conflicts", "gaps")
-    table = terminal.table("series", *numbers, "files' range (UTC)", numeric=numbers)
+    table = terminal.table("series", *numbers, "from", "to (UTC)", numeric=numbers)
     for one in summary.series:
         report = one.report
         counts = (report.added, report.filled, report.unchanged, report.replaced, report.conflicts)
@@ -36,7 +36,8 @@ def show_import(summary: ImportSummary) -> None:
             f"{one.files:,}",
             *(f"{count:,}" for count in counts),
             f"{len(one.gaps):,}",
-            f"{format_time(one.first_time)} to {format_time(one.last_time)}",
+            format_date(one.first_time),
+            format_date(one.last_time),
         )
     if summary.series:
         terminal.console().print(table)
