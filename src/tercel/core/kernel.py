@@ -49,6 +49,13 @@ def refuse(stream: Any, refusal: int) -> None:
 
 
 @kernel
+def next_settlement(stream: Any, time: int) -> int:
+    """The first funding settlement after `time`; NEVER where there is no funding."""
+    interval = stream.costs.funding_interval_ms
+    return (time // interval + 1) * interval if interval > 0 else NEVER
+
+
+@kernel
 def book_entry(account: Any, stream: Any, fill: Any) -> None:
     """An entry fill: the position opens or grows, and is protected at once."""
     position = stream.position
@@ -59,9 +66,7 @@ def book_entry(account: Any, stream: Any, fill: Any) -> None:
         position.best_price = fill.price
         position.worst_price = fill.price
         position.mark_price = fill.price
-        interval = stream.costs.funding_interval_ms
-        if interval > 0:
-            stream.funding_time = (fill.time // interval + 1) * interval
+        stream.funding_time = next_settlement(stream, fill.time)
     position.entry_price = (position.entry_price * before + fill.price * fill.quantity) / total
     position.entry_quantity = total
     position.quantity += fill.quantity
@@ -82,6 +87,7 @@ def book_exit(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
     position.exit_quantity += fill.quantity
     position.exit_notional += fill.price * fill.quantity
     position.exit_reason = fill.reason
+    manage.note_price(position, fill.reference_price)
     if fill.slot == Slot.TRAIL:
         position.trail_done += fill.quantity
     if fill.slot >= Slot.TARGET_1:
@@ -198,9 +204,11 @@ def take(account: Any, stream: Any, bar: Any, slot: int, price: float, tape: Tap
 
 
 @kernel
-def match_stop(account: Any, stream: Any, bar: Any, slot: int, tape: Tape) -> None:
+def match_stop(account: Any, stream: Any, bar: Any, slot: int, moved: bool, tape: Tape) -> None:
     """A resting stop (or trailing stop): once reached it takes whatever it can get, in later bars
     too.
+
+    `moved`: it came to its price inside this bar, so that where the bar opened says nothing.
     """
     order = stream.orders[slot]
     if order.status != OrderStatus.RESTING:
@@ -208,7 +216,10 @@ def match_stop(account: Any, stream: Any, bar: Any, slot: int, tape: Tape) -> No
     price = fills.stop_price(order, bar)
     if math.isnan(price):
         return
+    if moved:
+        price = order.price
     order.status = OrderStatus.TRIGGERED
+    manage.end_entry(stream)
     take(account, stream, bar, slot, price, tape)
 
 
@@ -230,21 +241,23 @@ def match_exits(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     """Stop, targets and trailing stop against one bar, in the order the fill rules assume."""
     mode = stream.rules.intrabar
     if mode == IntrabarMode.STOP_FIRST:
-        match_stop(account, stream, bar, Slot.STOP, tape)
+        match_stop(account, stream, bar, Slot.STOP, False, tape)
         match_targets(account, stream, bar, tape)
-        match_stop(account, stream, bar, Slot.TRAIL, tape)
+        match_stop(account, stream, bar, Slot.TRAIL, False, tape)
         return
     # A rising bar is taken to have visited its low first: bad for a long, good for a short.
     rising = bar.close >= bar.open
     adverse_first = rising == (stream.position.side == Side.LONG)
     if mode == IntrabarMode.OHLC_PATH and adverse_first:
-        match_stop(account, stream, bar, Slot.TRAIL, tape)
-        match_stop(account, stream, bar, Slot.STOP, tape)
+        match_stop(account, stream, bar, Slot.TRAIL, False, tape)
+        match_stop(account, stream, bar, Slot.STOP, False, tape)
         match_targets(account, stream, bar, tape)
     else:
+        before = stream.orders[Slot.STOP].price
         match_targets(account, stream, bar, tape)
-        match_stop(account, stream, bar, Slot.TRAIL, tape)
-        match_stop(account, stream, bar, Slot.STOP, tape)
+        match_stop(account, stream, bar, Slot.TRAIL, False, tape)
+        moved = stream.orders[Slot.STOP].price != before
+        match_stop(account, stream, bar, Slot.STOP, moved, tape)
 
 
 @kernel
@@ -253,8 +266,7 @@ def drop_entry(account: Any, stream: Any) -> None:
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.EMPTY:
         return
-    order.status = OrderStatus.EMPTY
-    order.quantity = 0.0
+    manage.end_entry(stream)
     if stream.position.quantity == 0.0:
         account.open_positions -= 1
         refuse(stream, Refusal.NO_LIQUIDITY)
@@ -279,7 +291,7 @@ def match_entry(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
         # this bar,
         # unless the user asked for optimism.
         if stream.rules.intrabar != IntrabarMode.OPTIMISTIC:
-            match_stop(account, stream, bar, Slot.STOP, tape)
+            match_stop(account, stream, bar, Slot.STOP, False, tape)
             stream.watch_low, stream.watch_high = -math.inf, math.inf
 
 
@@ -289,8 +301,11 @@ def match_bar(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     orders = stream.orders
     entered = False
     if orders[Slot.ENTRY].status != OrderStatus.EMPTY:
-        match_entry(account, stream, bar, tape)
         entered = orders[Slot.ENTRY].kind != OrderKind.MARKET
+        match_entry(account, stream, bar, tape)
+        # What was entered inside this bar is held at a settlement at its end.
+        settlement = next_settlement(stream, bar.open_time)
+        stream.funding_time = min(stream.funding_time, settlement)
     position = stream.position
     if position.quantity == 0.0:
         return
@@ -393,7 +408,11 @@ def on_bar(account: Any, stream: Any, bar: Any, context: Any, signal: Any) -> No
 
 @kernel
 def mark(account: Any, streams: Records) -> None:
-    """Equity and exposure at the streams' last marks."""
+    """Equity and exposure at the streams' last marks.
+
+    At zero equity it is over: working entries are dropped now, positions closed by the next
+    `on_bar` of each stream.
+    """
     unrealised = 0.0
     exposure = 0.0
     if account.open_positions > 0:
@@ -408,8 +427,12 @@ def mark(account: Any, streams: Records) -> None:
     account.exposure_quote = exposure
     if equity > account.peak_equity:
         account.peak_equity = equity
-    if equity <= 0.0:
+    elif equity < account.peak_equity * (1.0 - account.drawdown_max):
+        account.drawdown_max = 1.0 - equity / account.peak_equity
+    if equity <= 0.0 and not account.exhausted:
         account.exhausted = True
+        for k in range(len(streams)):
+            drop_entry(account, streams[k])
 
 
 @kernel

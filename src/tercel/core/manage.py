@@ -22,6 +22,7 @@ from typing import Any
 from tercel.core.codes import (
     LEGS_MAX,
     ExitReason,
+    IntrabarMode,
     OrderKind,
     OrderStatus,
     Side,
@@ -123,6 +124,49 @@ def protect(stream: Any) -> None:
 
 
 @kernel
+def end_entry(stream: Any) -> None:
+    """What is left of an entry is given up as soon as the trade begins to be left: a position that
+    grew again would need its stop back where it was.
+    """
+    order = stream.orders[Slot.ENTRY]
+    order.status = OrderStatus.EMPTY
+    order.quantity = 0.0
+
+
+@kernel
+def note_price(position: Any, price: float) -> None:
+    """The trade has seen `price`: its extremes."""
+    if position.side == Side.LONG:
+        position.best_price = max(position.best_price, price)
+        position.worst_price = min(position.worst_price, price)
+    else:
+        position.best_price = min(position.best_price, price)
+        position.worst_price = max(position.worst_price, price)
+
+
+@kernel
+def note_bar(stream: Any, bar: Any) -> None:
+    """The trade has seen `bar`: its extremes.
+
+    In the bar that filled a limit entry the favourable one may have come before the fill (price
+    fell to the limit from there), so that only the close counts, unless the user asked for
+    optimism.
+    """
+    position = stream.position
+    adverse, favourable = bar.low, bar.high
+    if position.side == Side.SHORT:
+        adverse, favourable = bar.high, bar.low
+    if (
+        position.entry_time == bar.open_time + stream.bar_ms
+        and stream.plan.entry_kind != OrderKind.MARKET
+        and stream.rules.intrabar != IntrabarMode.OPTIMISTIC
+    ):
+        favourable = bar.close
+    note_price(position, favourable)
+    note_price(position, adverse)
+
+
+@kernel
 def tighten_stop(stream: Any, price: float) -> None:
     """Move the stop to `price` if that is closer to the market than where it is. A stop never
     loosens.
@@ -143,6 +187,7 @@ def after_exit(stream: Any) -> None:
     orders[Slot.STOP].quantity = position.quantity
     orders[Slot.CLOSE].quantity = min(orders[Slot.CLOSE].quantity, position.quantity)
     orders[Slot.TRAIL].quantity = min(orders[Slot.TRAIL].quantity, position.quantity)
+    end_entry(stream)
     legs = position.legs_filled
     if plan.breakeven_after_leg > 0 and legs >= plan.breakeven_after_leg:
         tighten_stop(stream, position.entry_price)
@@ -186,12 +231,7 @@ def at_close(stream: Any, bar: Any, signal: Any) -> None:
     """At a closed bar of an open trade: extremes, trailing stop, then time and signal exits."""
     plan = stream.plan
     position = stream.position
-    if position.side == Side.LONG:
-        position.best_price = max(position.best_price, bar.high)
-        position.worst_price = min(position.worst_price, bar.low)
-    else:
-        position.best_price = min(position.best_price, bar.low)
-        position.worst_price = max(position.worst_price, bar.high)
+    note_bar(stream, bar)
     trailed = position.trail_done > 0.0 and stream.orders[Slot.TRAIL].status == OrderStatus.EMPTY
     if plan.trail_fraction > 0.0 and not trailed:
         trail(stream, signal.atr)
@@ -211,6 +251,7 @@ def at_close(stream: Any, bar: Any, signal: Any) -> None:
 def close(stream: Any, reason: int) -> None:
     """Ask for the whole position to be closed at market."""
     position = stream.position
+    end_entry(stream)
     order_market(stream, Slot.CLOSE, -position.side, position.quantity, reason)
 
 

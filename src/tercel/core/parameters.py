@@ -52,10 +52,10 @@ class Param:
             raise ValueError(expected)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(expected)  # noqa: TRY004 (one kind of error for one kind of mistake)
-        if self.is_whole and float(value) != int(value):
-            raise ValueError(f"{expected}: it must be a whole number")
         if not self.low <= value <= self.high:
             raise ValueError(expected)
+        if self.is_whole and float(value) != int(value):
+            raise ValueError(f"{expected}: it must be a whole number")
         return int(value) if self.is_whole else float(value)
 
 

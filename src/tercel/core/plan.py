@@ -12,6 +12,7 @@ from tercel.core.jit import new
 from tercel.core.records import PLAN
 
 FRACTION_TOLERANCE = 1e-9
+ENTRY_KINDS = ("market", "limit", "post_only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class TradePlan:
             found.append("legs: every R multiple and fraction must be above 0")
         if self.trail_fraction > 0 and not (self.trail_offset_r > 0 or self.trail_offset_atr > 0):
             found.append("trail_fraction needs trail_offset_r or trail_offset_atr above 0")
-        if self.entry.upper() not in OrderKind.__members__ or self.entry == "stop":
+        if self.entry not in ENTRY_KINDS:
             found.append(f"entry: expected market, limit or post_only, got {self.entry!r}")
         return found
 

@@ -164,7 +164,8 @@ ACCOUNT = rec(
     ("open_positions", "i8"),            # positions and working entries
     ("day_end", "i8"),                   # close time from which the next UTC day counts
     ("day_start_equity", "f8"),
-    ("peak_equity", "f8"), ("drawdown_max", "f8"),
+    ("peak_equity", "f8"),
+    ("drawdown_max", "f8"),              # deepest fall from the peak, fraction of it
     ("exhausted", "?"),                  # equity reached zero once: latched
 )
 
