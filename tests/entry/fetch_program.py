@@ -12,28 +12,19 @@ from pathlib import Path
 from types import ModuleType
 
 import typer
-from pydantic import BaseModel
 
 import tercel
 from tercel.adapters.archive import MARKETS, ArchiveBarSource
 from tercel.adapters.ccxt import CcxtBarSource
 from tercel.adapters.clock import SystemClock
+from tercel.adapters.config import read_settings
 from tercel.adapters.lake import LakeBarStore
 from tercel.app.fetch_data import BarSources
 from tercel.app.ports import Clock
 from tercel.domain.errors import TercelError
 from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
+from tercel.domain.settings import Settings
 from tercel.entry.cli.fetch import fetch
-
-
-class DataGroup(BaseModel):
-    lake: Path
-
-
-class SmallSettings(BaseModel):
-    """The one group of the settings that the command reads."""
-
-    data: DataGroup
 
 
 @dataclass(frozen=True)
@@ -43,17 +34,17 @@ class Composition:
     folder: Path
     policy: FetchPolicy
 
-    def load_settings(self) -> SmallSettings:
-        return SmallSettings(data=DataGroup(lake=self.folder / "lake"))
+    def load_settings(self) -> Settings:
+        return read_settings(environ={}).settings.with_lake(self.folder / "lake")
 
-    def open_lake(self, settings: SmallSettings) -> LakeBarStore:
+    def open_lake(self, settings: Settings) -> LakeBarStore:
         return LakeBarStore(settings.data.lake)
 
     def system_clock(self) -> Clock:
         return SystemClock()
 
     def bar_sources(
-        self, settings: SmallSettings, venue: str, clock: Clock, choice: SourceChoice
+        self, settings: Settings, venue: str, clock: Clock, choice: SourceChoice
     ) -> BarSources:
         policy = self.policy.chosen(choice)
         archive = choice.use_archive and venue in MARKETS

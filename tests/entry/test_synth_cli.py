@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
-from pydantic import BaseModel
 from typer.testing import CliRunner, Result
 
-import tercel
 from tercel.adapters.lake.store import LakeBarStore
 from tercel.adapters.synthetic import generate, market_named
 from tercel.domain.bars import SeriesKey
@@ -20,28 +16,15 @@ from tercel.domain.settings import SyntheticSettings
 from tercel.entry.cli.synth import synth, wanted_markets
 
 DEFAULTS = SyntheticSettings(seed=5, days=1, symbols=("BTCUSDT",), start="2024-03-01", edge=0.0)
-
-
-class DataGroup(BaseModel):
-    lake: Path
-
-
-class SmallSettings(BaseModel):
-    """The two groups of the settings that the command reads."""
-
-    data: DataGroup
-    synthetic: SyntheticSettings
+SETTINGS = {"SEED": "5", "DAYS": "1", "SYMBOLS": "[BTCUSDT]", "START": "2024-03-01", "EDGE": "0.0"}
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     """Runs the command as the program would, over a lake in `tmp_path`."""
-    root = ModuleType("tercel.bootstrap")
-    settings = SmallSettings(data=DataGroup(lake=tmp_path / "lake"), synthetic=DEFAULTS)
-    root.load_settings = lambda: settings  # type: ignore[attr-defined]
-    root.open_lake = lambda chosen: LakeBarStore(chosen.data.lake)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tercel.bootstrap", root)
-    monkeypatch.setattr(tercel, "bootstrap", root, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(f"TERCEL__SYNTHETIC__{name}", value)
     monkeypatch.setenv("COLUMNS", "160")
     app = typer.Typer()
     app.command()(synth)

@@ -157,3 +157,8 @@ def cache_of(files: Iterable[Path]) -> Iterator[Path]:
 
 
 CACHE_FOLDER = open_cache(core_hash())
+
+
+def is_cold() -> bool:
+    """Whether nothing has been compiled into the cache yet: the first run takes seconds longer."""
+    return next(CACHE_FOLDER.rglob("*.nbi"), None) is None

@@ -209,6 +209,13 @@ class Settings(Group):
                 path = f"strategies.{strategy}.{group}"
                 raise _misfit(path, first["msg"], because_of=field) from None
 
+    def with_lake(self, lake: Path | None) -> Self:
+        """The same settings over the lake in folder `lake`; None keeps theirs."""
+        if lake is None:
+            return self
+        data = self.data.model_copy(update={"lake": lake})
+        return self.model_copy(update={"data": data})
+
     def strategy(self, name: str) -> StrategySettings:
         """What the settings say about strategy `name`: nothing, where they do not mention it."""
         return self.strategies.get(name) or StrategySettings()

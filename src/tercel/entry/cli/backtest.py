@@ -90,6 +90,7 @@ def backtest(
     every = [*(overrides or [])]
     if cash is not None:
         every.append(f"runs.start_quote={cash!r}")
+    terminal.say_if_cold()
     with terminal.progress_bar() as progress:
         desk, parameters = _desk(config, every, lake, progress)
         if compare:
@@ -130,10 +131,7 @@ def _desk(
     from tercel.app.runs import Desk
 
     loaded = bootstrap.load_everything(config, overrides)
-    settings = loaded.settings
-    if lake is not None:
-        data = settings.data.model_copy(update={"lake": lake})
-        settings = settings.model_copy(update={"data": data})
+    settings = loaded.settings.with_lake(lake)
     desk = Desk(
         store=bootstrap.open_lake(settings),
         settings=settings,

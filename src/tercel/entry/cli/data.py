@@ -42,10 +42,7 @@ def _open(lake: Path | None) -> tuple[Settings, BarLake]:
     """The settings, and the lake they name unless `lake` names another."""
     from tercel import bootstrap
 
-    settings = bootstrap.load_settings()
-    if lake is not None:
-        data = settings.data.model_copy(update={"lake": lake})
-        settings = settings.model_copy(update={"data": data})
+    settings = bootstrap.load_settings().with_lake(lake)
     return settings, bootstrap.open_lake(settings)
 
 

@@ -68,11 +68,8 @@ def fetch(
     start_ms = parse_time(since, name="--since")
     end_ms = clock.now_ms() if until is None else parse_time(until, name="--until")
     choice = SourceChoice(archive_url, rest_url, not no_archive, not no_rest)
-    settings = bootstrap.load_settings()
+    settings = bootstrap.load_settings().with_lake(lake)
     bootstrap.start_logs(settings)
-    if lake is not None:
-        data = settings.data.model_copy(update={"lake": lake})
-        settings = settings.model_copy(update={"data": data})
     sources = bootstrap.bar_sources(settings, venue, clock, choice)
     if sources.archive is None and sources.rest is None:
         raise UserError(

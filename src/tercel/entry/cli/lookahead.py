@@ -38,16 +38,14 @@ def lookahead(
     from tercel.app.strategies import load_strategy
     from tercel.domain.times import format_time, parse_time
 
-    settings = bootstrap.load_settings()
-    if lake is not None:
-        data = settings.data.model_copy(update={"lake": lake})
-        settings = settings.model_copy(update={"data": data})
+    settings = bootstrap.load_settings().with_lake(lake)
     store = bootstrap.open_lake(settings)
     loaded = load_strategy(strategy)
     key = choose(store.keys(), symbol, venue, timeframe)
     start_ms = parse_time(start, name="--from") if start else store.info(key).first_time
     series = store.read(key, start_ms, start_ms + bars * key.bar_ms)
     values = loaded.values(settings.strategy(loaded.name).params)
+    terminal.say_if_cold()
     with terminal.progress_bar() as progress:
         report = check_lookahead(loaded, series.bars, key.bar_ms, values, progress)
     screen = terminal.console()

@@ -58,10 +58,7 @@ def synth(
     from tercel.adapters.synthetic import MarketFiles, generate
     from tercel.app.synthesise import synthesise
 
-    settings = bootstrap.load_settings()
-    if lake is not None:
-        data = settings.data.model_copy(update={"lake": lake})
-        settings = settings.model_copy(update={"data": data})
+    settings = bootstrap.load_settings().with_lake(lake)
     markets = wanted_markets(settings.synthetic, symbols, (days, seed, start, edge))
     with terminal.progress_bar() as progress:
         reports = synthesise(

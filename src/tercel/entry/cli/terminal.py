@@ -33,6 +33,14 @@ def problem(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201
 
 
+def say_if_cold() -> None:
+    """The first run after an install or a change of the core compiles: say why it takes a while."""
+    from tercel.core.jit import is_cold
+
+    if is_cold():
+        problem("compiling the kernels, once: about 10 seconds")
+
+
 def table(*columns: str, title: str | None = None, numeric: tuple[str, ...] = ()) -> Table:
     """A table in the project's one look; columns named in `numeric` are set right."""
     from rich import box
