@@ -18,16 +18,24 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from tercel.app.ports import Progress, SilentProgress
-from tercel.app.strategies import Strategy, explain_compile_error, explain_run_error
+from tercel.app.strategies import Strategy
+from tercel.app.strategy_errors import (
+    COMPILE_ERRORS,
+    RUN_ERRORS,
+    Replayed,
+    explain,
+    plain,
+    replay_in_python,
+)
 from tercel.core import kernel
 from tercel.core.codes import Refusal
 from tercel.core.jit import new
@@ -52,8 +60,6 @@ from tercel.domain.results import BacktestResult, StreamLabel
 from tercel.domain.times import format_time
 
 CHUNK_BARS = 16_384
-RUN_ERRORS = (ZeroDivisionError, IndexError, ValueError, OverflowError, AssertionError)
-"""What a compiled step can raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,24 +300,20 @@ def call_signals(strategy: Strategy, state: Any, bars: Records, params: Any, out
     before = state.tobytes()
     try:
         strategy.signals(state, bars, unknown_context(), params, out)
-    except numba.core.errors.NumbaError as error:
-        raise explain_compile_error(strategy, error) from error
-    except RUN_ERRORS as error:
-        _replay_in_python(strategy, np.frombuffer(before, state.dtype).copy()[0], bars, params)
-        raise explain_run_error(strategy, error, format_time(int(bars["open_time"][0]))) from error
+    except (*COMPILE_ERRORS, *RUN_ERRORS) as error:
+        again = np.frombuffer(before, state.dtype).copy()[0]
+        replay = partial(_replay, strategy, again, bars, params)
+        raise explain(strategy.path, strategy.step, error, replay) from error
 
 
-def _replay_in_python(strategy: Strategy, state: Any, bars: Records, params: Any) -> None:
-    """Compiled code raises without a line: find it by running the step itself uncompiled."""
-    step: Callable[..., None] = getattr(strategy.step, "py_func", strategy.step)
+def _replay(strategy: Strategy, state: Any, bars: Records, params: Any) -> Replayed | None:
+    """Step the bars again, uncompiled, to find the line that failed."""
+    step = plain(strategy.step)
     signal = quiet_signals(1)[0]
     context = unknown_context()[0]
-    for bar in bars:
-        try:
-            step(state, bar, context, params, signal)
-        except RUN_ERRORS as error:
-            when = format_time(int(bar.open_time))
-            raise explain_run_error(strategy, error, when) from error
+    return replay_in_python(
+        strategy.path, lambda i: step(state, bars[i], context, params, signal), bars
+    )
 
 
 def _result(desk: _Desk, start_quote: float) -> BacktestResult:

@@ -14,9 +14,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-import re
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from tercel.app.strategy_errors import line_in
 from tercel.core import strategies as built_in
 from tercel.core.jit import cache_of, core_hash
 from tercel.core.parameters import Parameters
@@ -119,21 +118,11 @@ def _import_file(path: Path) -> ModuleType:
     except SyntaxError as error:
         raise StrategyError(f"{path}:{error.lineno}: {error.msg}") from None
     except Exception as error:
-        line = _line_in(path, error)
+        line = line_in(path, error)
         raise StrategyError(f"{path}:{line}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(folder)
     return module
-
-
-def _line_in(path: Path, error: BaseException) -> int:
-    """The last line of `path` on the way to `error`; 1 when it never came through it."""
-    lines = [
-        frame.lineno or 1
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename) == path.resolve()
-    ]
-    return lines[-1] if lines else 1
 
 
 def _check(module: ModuleType, name: str, path: Path) -> Strategy:
@@ -166,57 +155,3 @@ def _check(module: ModuleType, name: str, path: Path) -> Strategy:
         signals=module.signals,
         code_hash=digest,
     )
-
-
-_LOCATION = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
-_NOISE = re.compile(r"^(Failed in nopython|During:|There are \d+ candidate|\s*$)")
-_RECORD = re.compile(r"Record\((?P<fields>[^)]*)\)")
-
-
-def _short_records(text: str) -> str:
-    """numba prints a record type with offsets of every field: keep the names."""
-
-    def names(match: re.Match[str]) -> str:
-        found = re.findall(r"(\w+)\[type=", match["fields"])
-        return f"record with {', '.join(found)}" if found else "record"
-
-    return _RECORD.sub(names, text)
-
-
-def explain_compile_error(strategy: Strategy, error: Exception) -> StrategyError:
-    """numba's wall of text as one line: the user's file and line, the source, and the cause."""
-    text = str(error)
-    places = [
-        int(match["line"])
-        for match in _LOCATION.finditer(text)
-        if Path(match["file"]).name == strategy.path.name
-    ]
-    loc = getattr(error, "loc", None)
-    if not places and loc is not None and Path(str(loc.filename)).name == strategy.path.name:
-        places = [int(loc.line)]
-    line = places[0] if places else 1
-    causes = [_short_records(part.strip()) for part in text.splitlines() if not _NOISE.match(part)]
-    cause = causes[0] if causes else text.strip()
-    source = _source_line(strategy.path, line)
-    return StrategyError(
-        f"{strategy.path}:{line}: cannot be compiled: {cause[:300]}  ->  {source}\n"
-        "A kernel may use numbers, records and the functions of tercel.strategy: no strings, lists "
-        "of mixed things, pandas or printing. docs/strategies.md lists what works."
-    )
-
-
-def explain_run_error(strategy: Strategy, error: BaseException, when: str) -> StrategyError:
-    """An exception raised inside a user's step as one line. `error` comes from a plain-Python
-    replay of the bar.
-    """
-    line = _line_in(strategy.path, error)
-    source = _source_line(strategy.path, line)
-    return StrategyError(
-        f"{strategy.path}:{line}: {type(error).__name__}: {error} at the bar of {when}  ->  "
-        f"{source}"
-    )
-
-
-def _source_line(path: Path, line: int) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return lines[line - 1].strip() if 0 < line <= len(lines) else ""

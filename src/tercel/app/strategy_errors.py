@@ -1,0 +1,145 @@
+"""What went wrong in a strategy file, in its author's terms: file, line, the source there, the
+cause.
+
+Compiled code fails in two ways. The compiler refuses a function with a page of text: the innermost
+place in
+the author's file and the first sentence of substance are taken from it. Or a step raises while it
+runs, and
+compiled code keeps no line: the bars are stepped again in plain Python until the same thing happens
+there.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from tercel.core.records import Records
+from tercel.domain.errors import StrategyError
+from tercel.domain.times import format_time
+
+COMPILE_ERRORS = (
+    numba.core.errors.NumbaError,
+    numba.core.errors.UnsupportedBytecodeError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NameError,
+    NotImplementedError,
+)
+"""What numba raises while it compiles."""
+RUN_ERRORS = (ZeroDivisionError, IndexError, ValueError, OverflowError, AssertionError)
+"""What a compiled step can raise."""
+REPLAYED_BARS_MAX = 2_000
+CAUSE_LENGTH_MAX = 240
+
+_PLACE = re.compile(
+    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|at (?P<at>\S+\.py) \((?P<on>\d+)\)'
+)
+_NOISE = re.compile(r"^(Failed in |During:|There are \d+ candidate|\s*$)")
+_RECORD = re.compile(r"Record\((?P<fields>.*?)\], \d+, (?:True|False)\)", re.DOTALL)
+_REASON = re.compile(r"due to [\"'](?P<reason>.+?)[\"']\.?\s*$", re.DOTALL)
+
+
+def line_in(path: Path, error: BaseException) -> int:
+    """The last line of `path` on the way to `error`; 1 when it never came through it."""
+    lines = [
+        frame.lineno or 1
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == path.resolve()
+    ]
+    return lines[-1] if lines else 1
+
+
+def source_line(path: Path, line: int) -> str:
+    """Line `line` of a file, without its indent."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+
+
+def explain(
+    path: Path, step: Callable[..., None], error: Exception, replay: Callable[[], Replayed | None]
+) -> StrategyError:
+    """The StrategyError to raise for `error`. `replay` steps the bars again in plain Python."""
+    found = replay()
+    if isinstance(error, RUN_ERRORS) and not isinstance(error, COMPILE_ERRORS):
+        line = found.line if found else 1
+        when = f" at the bar of {found.when}" if found else ""
+        return _told(path, line, f"{type(error).__name__}: {error}{when}")
+    place = compile_place(path, str(error))
+    if found is not None and (place is None or place not in _lines_of(step)):
+        return _told(path, found.line, f"cannot be compiled: {found.problem}")
+    return _told(path, place or 1, f"cannot be compiled: {compile_cause(str(error))}")
+
+
+def _told(path: Path, line: int, cause: str) -> StrategyError:
+    return StrategyError(f"{path}:{line}: {cause}  ->  {source_line(path, line)}")
+
+
+def _lines_of(step: Callable[..., None]) -> range:
+    """The lines of the step itself: an error placed elsewhere says only who called it."""
+    code = getattr(step, "py_func", step).__code__
+    last = max(line or 0 for _, _, line in code.co_lines())
+    return range(code.co_firstlineno, last + 1)
+
+
+def compile_place(path: Path, text: str) -> int | None:
+    """The innermost line of the author's file that numba names; it writes the innermost first."""
+    for match in _PLACE.finditer(text):
+        if Path(match["file"] or match["at"]).name == path.name:
+            return int(match["line"] or match["on"])
+    return None
+
+
+def compile_cause(text: str) -> str:
+    """The first sentence of substance in numba's text, with record types cut to their field names."""
+    text = _RECORD.sub(_names, text)
+    lines = [line.strip() for line in text.splitlines() if not _NOISE.match(line)]
+    cause = lines[0] if lines else text.strip()
+    if cause.endswith(":") and len(lines) > 1:
+        cause = f"{cause} {lines[1].removeprefix('>>> ')}"
+    if reason := _REASON.search(cause):
+        cause = reason["reason"]
+    return cause[:CAUSE_LENGTH_MAX]
+
+
+def _names(match: re.Match[str]) -> str:
+    found = re.findall(r"\('(\w+)', \{", match["fields"])
+    return f"record with {', '.join(found)}" if found else "record"
+
+
+class Replayed:
+    """Where and when a step failed in plain Python."""
+
+    def __init__(self, line: int, when: str, problem: str) -> None:
+        self.line = line
+        self.when = when
+        """The bar's time in words."""
+        self.problem = problem
+
+
+def replay_in_python(path: Path, call: Callable[[int], None], bars: Records) -> Replayed | None:
+    """Call `call(i)` for bar after bar until one fails; None when none of the first ones does.
+
+    numpy's floating point errors are raised: a division by zero is an exception when compiled.
+    """
+    for i in range(min(len(bars), REPLAYED_BARS_MAX)):
+        try:
+            with np.errstate(divide="raise", invalid="ignore", over="ignore"):
+                call(i)
+        except (*COMPILE_ERRORS, *RUN_ERRORS, FloatingPointError, ImportError) as error:
+            when = format_time(int(bars["open_time"][i]))
+            return Replayed(line_in(path, error), when, f"{type(error).__name__}: {error}")
+    return None
+
+
+def plain(step: Callable[..., None]) -> Callable[..., Any]:
+    """The Python function behind a compiled one."""
+    found: Callable[..., Any] = getattr(step, "py_func", step)
+    return found
