@@ -98,7 +98,7 @@ def compile_place(path: Path, text: str) -> int | None:
 
 
 def compile_cause(text: str) -> str:
-    """The first sentence of substance in numba's text, with record types cut to their field names."""
+    """The first sentence of substance in numba's text; record types become their field names."""
     text = _RECORD.sub(_names, text)
     lines = [line.strip() for line in text.splitlines() if not _NOISE.match(line)]
     cause = lines[0] if lines else text.strip()
