@@ -151,7 +151,7 @@ def test_signals_equal_the_twins(changed: dict[str, object]) -> None:
     bars["quote_volume"][1000:1050] = np.nan
     bars["taker_buy_volume"][1500:1600] = np.nan
     strategy = load_strategy("three_r")
-    values = strategy.values(changed)
+    values = strategy.parameters.values(changed)
     params = strategy.parameters.record(values, 60_000)
     out = quiet_signals(len(bars))
     strategy.signals(new(strategy.state_dtype(params)), bars, unknown_context(), params, out)

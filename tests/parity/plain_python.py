@@ -49,7 +49,7 @@ def spec_of(strategy: Strategy, bars: Records, number: int = 0, **settings: Any)
     return StreamSpec(
         StreamLabel(number, strategy.name, "binance-spot", "BTCUSDT", "1m"),
         strategy,
-        strategy.values(QUICK[strategy.name]),
+        strategy.parameters.values(QUICK[strategy.name]),
         BarSeries(SeriesKey("binance-spot", "BTCUSDT", "1m"), bars, (), ""),
         stream(strategy.plan, **given),
     )
@@ -57,7 +57,7 @@ def spec_of(strategy: Strategy, bars: Records, number: int = 0, **settings: Any)
 
 def signals_of(strategy: Strategy, bars: Records) -> Records:
     """The strategy's signals in batch."""
-    params = strategy.parameters.record(strategy.values(QUICK[strategy.name]), 60_000)
+    params = strategy.parameters.record(strategy.parameters.values(QUICK[strategy.name]), 60_000)
     out = quiet_signals(len(bars))
     state: Any = new(strategy.state_dtype(params))
     strategy.signals(state, bars, unknown_context(), params, out)

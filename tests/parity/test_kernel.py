@@ -27,7 +27,7 @@ from tests.parity.plain_python import BARS as PLAIN_BARS
 from tests.parity.plain_python import digest_of_run
 
 import tercel
-from tercel.core import fills, kernel
+from tercel.core import fills, kernel, matching
 from tercel.core.codes import IntrabarMode, Side, SizeMode, SlippageModel
 from tercel.core.plan import TradePlan
 from tercel.core.records import STREAM, Feed, Records, Tape
@@ -131,9 +131,9 @@ class Run:
                     continue
                 bar, signal = self.bars[k][at], self.signals[k][at]
                 fills.begin_bar(made, bar)
-                kernel.match_bar(self.account, made, bar, tape)
+                matching.match_bar(self.account, made, bar, tape)
                 kernel.on_bar(self.account, made, bar, context, signal)
-                kernel.match_close(self.account, made, bar, tape)
+                matching.match_close(self.account, made, bar, tape)
             kernel.mark(self.account, self.streams)
             kernel.write_equity(self.account, tape.equity[row], int(time) + 60_000)
         tape.counts[0] = len(times)
@@ -218,8 +218,8 @@ def test_one_signature_serves_batch_and_stream() -> None:
     Run(1).in_chunks(64)
     Run(2).in_chunks(1000)
     Run(2).by_hand()
-    compiled: Any = kernel
-    for function in (compiled.run, compiled.on_bar, compiled.match_bar, compiled.mark):
+    functions: tuple[Any, ...] = (kernel.run, kernel.on_bar, kernel.mark, matching.match_bar)
+    for function in functions:
         assert len(function.signatures) == 1, function
 
 

@@ -39,7 +39,7 @@ def bars() -> Records:
 def test_batch_equals_stream(name: str, bars: Records) -> None:
     strategy = load_strategy(name)
     batch = signals_of(strategy, bars)
-    params = strategy.parameters.record(strategy.values(QUICK[name]), 60_000)
+    params = strategy.parameters.record(strategy.parameters.values(QUICK[name]), 60_000)
     state: Any = new(strategy.state_dtype(params))
     context, out = unknown_context()[0], quiet_signals(len(bars))
     for bar, signal in zip(bars, out, strict=True):
@@ -106,7 +106,7 @@ def test_one_signature_serves_batch_and_stream(name: str) -> None:
     rows = invented_bars(100)
     signals_of(strategy, rows)
     simulate((spec_of(strategy, rows),), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=64)
-    params = strategy.parameters.record(strategy.values({}), 60_000)
+    params = strategy.parameters.record(strategy.parameters.values(), 60_000)
     state: Any = new(strategy.state_dtype(params))
     strategy.step(state, rows[0], unknown_context()[0], params, quiet_signals(1)[0])
     state_type = numba.typeof(state)  # type: ignore[no-untyped-call]

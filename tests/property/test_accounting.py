@@ -25,7 +25,7 @@ from tests.desk import (
     unknown_contexts,
 )
 
-from tercel.core import fills, kernel
+from tercel.core import fills, kernel, matching
 from tercel.core.codes import (
     EntryTiming,
     IntrabarMode,
@@ -134,9 +134,9 @@ def one_bar_at_a_time(settings_: Any, bars: Records, signals: Records) -> Iterat
     made = desk[0]
     for bar, signal in zip(bars, signals, strict=True):
         fills.begin_bar(made, bar)
-        kernel.match_bar(purse, made, bar, tape)
+        matching.match_bar(purse, made, bar, tape)
         kernel.on_bar(purse, made, bar, context, signal)
-        kernel.match_close(purse, made, bar, tape)
+        matching.match_close(purse, made, bar, tape)
         kernel.mark(purse, desk)
         _, fill_count, trade_count = (int(count) for count in tape.counts)
         yield Outcome(

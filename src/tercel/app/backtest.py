@@ -301,19 +301,27 @@ def call_signals(strategy: Strategy, state: Any, bars: Records, params: Any, out
     try:
         strategy.signals(state, bars, unknown_context(), params, out)
     except (*COMPILE_ERRORS, *RUN_ERRORS) as error:
-        again = np.frombuffer(before, state.dtype).copy()[0]
-        replay = partial(_replay, strategy, again, bars, params)
+        with_nan = (False, True) if isinstance(error, ZeroDivisionError) else (False,)
+        replay = partial(_replay, strategy, before, bars, params, with_nan)
         raise explain(strategy.path, strategy.step, error, replay) from error
 
 
-def _replay(strategy: Strategy, state: Any, bars: Records, params: Any) -> Replayed | None:
-    """Step the bars again, uncompiled, to find the line that failed."""
+def _replay(
+    strategy: Strategy, before: bytes, bars: Records, params: Any, with_nan: tuple[bool, ...]
+) -> Replayed | None:
+    """Step the bars again, uncompiled, to find the failing line; once for each of `with_nan`."""
     step = plain(strategy.step)
     signal = quiet_signals(1)[0]
     context = unknown_context()[0]
-    return replay_in_python(
-        strategy.path, lambda i: step(state, bars[i], context, params, signal), bars
-    )
+    for nan_counts in with_nan:
+        state = np.frombuffer(bytearray(before), strategy.state_dtype(params))[0]
+
+        def call(i: int, state: Any = state) -> None:
+            step(state, bars[i], context, params, signal)
+
+        if found := replay_in_python(strategy.path, call, bars, with_nan=nan_counts):
+            return found
+    return None
 
 
 def _result(desk: _Desk, start_quote: float) -> BacktestResult:
@@ -331,8 +339,8 @@ def _result(desk: _Desk, start_quote: float) -> BacktestResult:
     equity = desk.collected.equity[: desk.collected.rows]
     return BacktestResult(
         labels=tuple(spec.label for spec in specs),
-        trades=np.concatenate(desk.collected.trades),
-        fills=np.concatenate(desk.collected.fills),
+        trades=_in_order(desk.collected.trades, "exit_time"),
+        fills=_in_order(desk.collected.fills, "time"),
         equity=equity,
         start_quote=start_quote,
         start_time=min(int(stream.bars["open_time"][0]) for stream in desk.running),
@@ -349,6 +357,12 @@ def _result(desk: _Desk, start_quote: float) -> BacktestResult:
         reasons=tuple(spec.strategy.reasons for spec in specs),
         warnings=tuple(_warnings(specs)),
     )
+
+
+def _in_order(parts: list[Records], field_name: str) -> Records:
+    """All parts by time: a series that ended early is closed last, at a time long past."""
+    rows = np.concatenate(parts)
+    return rows[np.argsort(rows[field_name], kind="stable")]
 
 
 def _warnings(specs: list[StreamSpec]) -> Iterator[str]:

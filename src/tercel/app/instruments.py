@@ -42,7 +42,11 @@ class Instrument:
 
 
 def decimals_of(values: npt.NDArray[np.float64]) -> int:
-    """The fewest decimals, at most DECIMALS_MAX, that write every value exactly."""
+    """The fewest decimals, at most DECIMALS_MAX, that write every value exactly; that many, too,
+    where there is no value to tell.
+    """
+    if len(values) == 0:
+        return DECIMALS_MAX
     for decimals in range(DECIMALS_MAX):
         scaled = values * 10.0**decimals
         if np.all(np.abs(scaled - np.rint(scaled)) < 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6)):

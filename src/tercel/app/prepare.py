@@ -152,6 +152,21 @@ def instrument_of(settings: Settings, strategy: str, series: BarSeries) -> Instr
     return dataclasses.replace(found, **own)
 
 
+def check_book(profile: CostProfile, name: str, series: BarSeries) -> None:
+    """Raise DataError where cost profile `name` needs the book and a bar has none: it would have no
+    price to fill at.
+    """
+    if profile.slippage.model != "depth":
+        return
+    bars = series.bars
+    unknown = int(np.isnan(bars["bid_size"] + bars["ask_size"] + bars["spread_bps"]).sum())
+    if unknown:
+        raise DataError(
+            f"{series.key}: cost profile {name} fills by the book, which is unknown in {unknown:,} "
+            f"of {len(bars):,} bars; choose one with slippage model bps or ticks"
+        )
+
+
 def used_pressure(values: Mapping[str, int | float | str], bars: Records) -> tuple[str, float]:
     """(which pressure input the strategy reads, share of bars in which it is unknown)."""
     asked = values.get("pressure")
@@ -208,7 +223,9 @@ def prepare(store: BarStore, settings: Settings, request: RunRequest) -> Prepare
             instrument = instrument_of(settings, strategy.name, series)
             name = request.costs or settings.cost_profile_name(strategy.name, key.venue)
             profiles[str(label)] = name
-            record = stream_record(settings, strategy, settings.cost_profile(name), instrument)
+            profile = settings.cost_profile(name)
+            check_book(profile, name, series)
+            record = stream_record(settings, strategy, profile, instrument)
             specs.append(StreamSpec(label, strategy, values, series, record))
             warnings.extend(_cautions(label, instrument, unknown))
     limits = settings.limits

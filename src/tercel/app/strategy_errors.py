@@ -15,7 +15,7 @@ import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -34,7 +34,7 @@ COMPILE_ERRORS = (
     NotImplementedError,
 )
 """What numba raises while it compiles."""
-RUN_ERRORS = (ZeroDivisionError, IndexError, ValueError, OverflowError, AssertionError)
+RUN_ERRORS = (ArithmeticError, IndexError, ValueError, AssertionError, RuntimeError)
 """What a compiled step can raise."""
 REPLAYED_BARS_MAX = 2_000
 CAUSE_LENGTH_MAX = 240
@@ -72,7 +72,7 @@ def explain(
         line = found.line if found else 1
         when = f" at the bar of {found.when}" if found else ""
         return _told(path, line, f"{type(error).__name__}: {error}{when}")
-    place = compile_place(path, str(error))
+    place = compile_place(path, str(error)) or _place_of(path, error)
     if found is not None and (place is None or place not in _lines_of(step)):
         return _told(path, found.line, f"cannot be compiled: {found.problem}")
     return _told(path, place or 1, f"cannot be compiled: {compile_cause(str(error))}")
@@ -95,6 +95,12 @@ def compile_place(path: Path, text: str) -> int | None:
         if Path(match["file"] or match["at"]).name == path.name:
             return int(match["line"] or match["on"])
     return None
+
+
+def _place_of(path: Path, error: Exception) -> int | None:
+    """The line that numba keeps beside its text, if it is one of the author's file."""
+    place = getattr(error, "loc", None)
+    return int(place.line) if place and Path(place.filename).name == path.name else None
 
 
 def compile_cause(text: str) -> str:
@@ -124,16 +130,20 @@ class Replayed:
         self.problem = problem
 
 
-def replay_in_python(path: Path, call: Callable[[int], None], bars: Records) -> Replayed | None:
+def replay_in_python(
+    path: Path, call: Callable[[int], None], bars: Records, *, with_nan: bool = False
+) -> Replayed | None:
     """Call `call(i)` for bar after bar until one fails; None when none of the first ones does.
 
     numpy's floating point errors are raised: a division by zero is an exception when compiled.
+    So is 0 / 0, but what gives NaN elsewhere (inf - inf) is not: only `with_nan` are both raised.
     """
+    invalid: Literal["raise", "ignore"] = "raise" if with_nan else "ignore"
     for i in range(min(len(bars), REPLAYED_BARS_MAX)):
         try:
-            with np.errstate(divide="raise", invalid="ignore", over="ignore"):
+            with np.errstate(divide="raise", invalid=invalid, over="ignore"):
                 call(i)
-        except (*COMPILE_ERRORS, *RUN_ERRORS, FloatingPointError, ImportError) as error:
+        except (*COMPILE_ERRORS, *RUN_ERRORS, ImportError) as error:
             when = format_time(int(bars["open_time"][i]))
             return Replayed(line_in(path, error), when, f"{type(error).__name__}: {error}")
     return None

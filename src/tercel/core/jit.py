@@ -19,7 +19,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -45,7 +45,10 @@ def rec(*fields: tuple[Any, ...]) -> np.dtype[np.record]:
     would
     read numpy's attribute instead of the field.
     """
-    for name, *_ in fields:
+    names = [name for name, *_ in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"a record cannot have two fields called {name!r}")
         if hasattr(np.record, name):
             raise ValueError(
                 f"a record field cannot be called {name!r}: numpy's records have that name"
@@ -113,10 +116,12 @@ def _usable(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        if created:
-            _prune(folder.parent, folder)
+        os.utime(folder)  # in use: not an old one, whatever else is compiled
     except OSError:
         return False
+    if created:
+        with suppress(OSError):  # another process may be pruning too
+            _prune(folder.parent, folder)
     return True
 
 
