@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,8 @@ def three_r(desk: Desk) -> list[Measurement]:
     specs, account = three_r_specs(desk)
     trades = len(simulate(specs, account).trades)
     samples = time_ms(lambda: simulate(specs, account), desk.runs)
+    both = (specs[0], replace(specs[0], label=replace(specs[0].label, number=1)))
+    paired = time_ms(lambda: simulate(both, account), desk.runs)
     crossing = time_ms(own_averages(desk.bars), desk.runs)
     return [
         Measurement(
@@ -102,6 +104,12 @@ def three_r(desk: Desk) -> list[Measurement]:
             samples,
             60.0,
             f"warm, {trades:,} trades; aimed at 40",
+        ),
+        Measurement(
+            "three_r twice on one account, 2 x 400,000 bars: signals, trades, equity",
+            "ms",
+            paired,
+            note="warm",
         ),
         Measurement(
             "a user's two averages over 400,000 bars: signals, trades, equity",

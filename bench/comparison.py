@@ -96,7 +96,7 @@ def install_peers(say: Callable[[str], None]) -> Path:
     say(f"installing the peers of {PINNED.name} into {ENVIRONMENT.name} (a few minutes, once)")
     limit = INSTALL_LIMIT_S
     subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True, timeout=limit)
-    install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(PINNED)]
+    install = [str(python), "-m", "pip", "install", "-qq", "-r", str(PINNED)]
     subprocess.run(install, check=True, timeout=limit)
     READY.write_bytes(PINNED.read_bytes())
     return python

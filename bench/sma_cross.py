@@ -61,7 +61,7 @@ def spec_of(name: str, series: BarSeries) -> StreamSpec:
     return StreamSpec(
         label=StreamLabel(0, strategy.name, KEY.venue, KEY.symbol, KEY.timeframe),
         strategy=strategy,
-        values=strategy.values({"stop_fraction": STOP_FRACTION}),
+        values=strategy.values({"stop_fraction": STOP_FRACTION}, KEY.bar_ms),
         series=series,
         settings=comparison_settings(strategy),
     )
