@@ -14,7 +14,7 @@ VENUE ?= synthetic
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo backtest test check lint types layers test-jit test-plain test-bounds \
+.PHONY: help install venues demo backtest test check lint types layers test-jit test-plain test-bounds \
         fmt bench lock docs clean
 
 help: ## This list
@@ -37,6 +37,9 @@ $(VENV)/.dev: $(VENV)/.base requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/.base ## Install Tercel into .venv
+
+venues: $(VENV)/.base ## The extra for REST downloads: ccxt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-venues.lock
 
 # --- use -------------------------------------------------------------------------------------------------------
 
@@ -91,6 +94,8 @@ lock: $(BIN)/python ## Renew the lock files (hashes, no addresses)
 	  pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header -c requirements-dev.lock \
 	  pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header -c requirements-dev.lock \
+	  --extra venues pyproject.toml -o requirements-venues.lock
 
 clean: ## Remove what was built; the lake and the runs stay
 	rm -rf $(VENV) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,7 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.lakes import make_synthetic_lake
+from tests.market_data import JIT
 
+from tercel.app.strategies import load_strategy
+from tercel.domain.errors import UserError
 from tercel.entry.cli import main as cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -122,7 +125,7 @@ def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:
         ("backtest three_r BTCUSDT --from yesterday", "write 2024-06-25"),
         ("backtest three_r BTCUSDT --from 2024-01-01T00:00+02:00", "is not UTC"),
         ("backtest three_r BTCUSDT --from 2030-01-01", "2024-01-01"),
-        ("backtest three_r BTCUSDT --from 2024-01-02 --to 2024-01-01T12:00", "is not before"),
+        ("backtest three_r BTCUSDT --from 2024-01-02 --to 2024-01-01T12:00", "the range is empty"),
         ("backtest three_r BTCUSDT --set ema_ln=3", "did you mean ema_len?"),
         ("backtest three_r BTCUSDT --set ema_len=1", "expected 2 to 500 bars, got 1"),
         ("backtest three_r BTCUSDT --set pressure=wind", "auto | book | taker | bar"),
@@ -131,7 +134,7 @@ def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:
         ("backtest three_r BTCUSDT --config nowhere.yaml", "nowhere.yaml"),
         ("backtest three_r BTCUSDT --cash -5", "runs.start_quote"),
         ("lookahead three_r BTCUSDX", "did you mean BTCUSDT"),
-        ("strategies nothing", "There are: swing, three_r"),
+        ("strategies nothing", "there are swing, three_r"),
         ("new not-a-name", "letters, digits and underscores"),
     ],
 )
@@ -190,6 +193,53 @@ def signals(state, bars, contexts, params, out):
         if i + 1 < len(bars) and bars[i + 1].close > bars[i].close:
             enter(out[i], 1, 1.0, 1)
 '''
+
+
+PAST_THE_END = '''
+"""Remembers four bars, and writes a fifth."""
+from tercel.strategy import *
+PARAMS = parameters(Param("x", 1, 0, 9))
+REASONS = ("none",)
+PLAN = TradePlan()
+def state_dtype(params):
+    return rec(("bars", "i8"), ("kept", "f8", (4,)))
+@kernel
+def step(state, bar, context, params, signal):
+    state.kept[state.bars] = bar.close
+    state.bars += 1
+@kernel
+def signals(state, bars, contexts, params, out):
+    for i in range(len(bars)):
+        step(state, bars[i], contexts[0], params, out[i])
+'''
+
+
+@pytest.mark.skipif(not JIT, reason="plain Python checks every index by itself")
+def test_an_index_past_the_end_is_an_error_with_a_line(run: Run, tmp_path: Path) -> None:
+    """Compiled code reads on past an array's end, unless it is told to check."""
+    (tmp_path / "past.py").write_text(PAST_THE_END)
+    code, _, problem = run("backtest ./past.py BTCUSDT --no-report")
+    assert code == 2
+    assert "past.py:11: IndexError" in problem
+    assert "state.kept[state.bars] = bar.close" in problem
+
+
+def test_several_strategies_take_the_parameters_they_have(run: Run) -> None:
+    assert run("backtest three_r,swing BTCUSDT --no-report --set ema_len=25")[0] == 0
+    code, _, problem = run("backtest three_r,swing BTCUSDT --no-report --set nothing=25")
+    assert code == 2
+    assert "no parameter 'nothing'" in problem
+
+
+def test_parameters_that_do_not_fit_together() -> None:
+    with pytest.raises(UserError, match="multiple of the bars' length, 30 minutes; got 15"):
+        load_strategy("swing").values({"decide_minutes": 15}, 30 * 60_000)
+
+
+def test_a_stretch_without_signals_proves_little(run: Run) -> None:
+    code, printed, _ = run("lookahead three_r BTCUSDT --bars 20 --set vol_window=30")
+    assert code == 0
+    assert "proves little" in printed
 
 
 def test_a_strategy_that_peeks_is_caught(run: Run, tmp_path: Path) -> None:

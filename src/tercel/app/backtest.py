@@ -185,7 +185,7 @@ def simulate(
     running = [_start(spec) for spec in specs]
     everything = [stream.bars for stream in running]
     bar_ms = specs[0].series.key.bar_ms
-    collected = _Collected(np.empty(_count_times(everything), EQUITY))
+    collected = _Collected(np.empty(_times_max(everything, bar_ms), EQUITY))
     desk = _Desk(account, streams, running, collected, chunk_bars)
     progress.start("backtest", sum(len(rows) for rows in everything))
     for ends in chunks(everything, bar_ms, chunk_bars):
@@ -194,11 +194,13 @@ def simulate(
     return _result(desk, account_spec.start_quote)
 
 
-def _count_times(bars: list[Records]) -> int:
-    """Distinct bar times over all series: equity has one row for each."""
-    if len(bars) == 1:
-        return len(bars[0])
-    return len(np.unique(np.concatenate([rows["open_time"] for rows in bars])))
+def _times_max(bars: list[Records], bar_ms: int) -> int:
+    """A bound of the distinct bar times over all series: equity has one row for each."""
+    every = sum(len(rows) for rows in bars)
+    first = min(int(rows["open_time"][0]) for rows in bars)
+    last = max(int(rows["open_time"][-1]) for rows in bars)
+    on_one_grid = len({int(rows["open_time"][0]) % bar_ms for rows in bars}) == 1
+    return min(every, (last - first) // bar_ms + 1) if on_one_grid else every
 
 
 def _start(spec: StreamSpec) -> _Stream:
@@ -245,7 +247,8 @@ class _Desk:
             lengths[row] = len(piece)
             self._signal(stream, piece, row)
             if self._bars is not None:
-                self._bars[row, : len(piece)] = piece
+                # As bytes: numpy copies records field by field, at a tenth of the speed.
+                self._bars[row, : len(piece)].view(np.uint8)[:] = piece.view(np.uint8)
             stream.cursor = end
         bars: Records
         if self._bars is not None:
@@ -374,7 +377,8 @@ def _warnings(specs: list[StreamSpec]) -> Iterator[str]:
             missing = sum(gap.bars for gap in gaps)
             longest = max(gap.bars for gap in gaps)
             yield (
-                f"{key}: {len(gaps)} gaps, {missing:,} bars missing (longest {longest:,}); "
+                f"{key}: {len(gaps)} gap{'s' if len(gaps) > 1 else ''}, {missing:,} bars missing "
+                f"(longest {longest:,}); "
                 "they are skipped over"
             )
         if key.venue.endswith("spot"):

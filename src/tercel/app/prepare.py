@@ -70,8 +70,8 @@ def read_series(store: BarStore, key: SeriesKey, request: RunRequest, gaps: str)
         and request.start_ms >= request.end_ms
     ):
         raise UserError(
-            f"--from {format_time(request.start_ms)} is not before "
-            f"--to {format_time(request.end_ms)}"
+            f"the range is empty: it would begin at {format_time(request.start_ms)} and end at "
+            f"{format_time(request.end_ms)} UTC (a bare date as --to includes that day)"
         )
     series = store.read(key, request.start_ms, request.end_ms)
     if series.gaps and gaps == "refuse":
@@ -202,6 +202,19 @@ def stream_record(
     return made
 
 
+def own_overrides(strategy: Strategy, request: RunRequest) -> dict[str, object]:
+    """The overrides meant for `strategy`: with several strategies, those that it has.
+
+    One that no strategy of the run has goes through, so that it is refused by name.
+    """
+    names = {name for each in request.strategies for name in each.parameters.names}
+    return {
+        name: value
+        for name, value in request.overrides.items()
+        if name in strategy.parameters.names or name not in names
+    }
+
+
 def prepare(store: BarStore, settings: Settings, request: RunRequest) -> PreparedRun:
     """Every (strategy, symbol) pair of the request as a stream. Raises UserError, DataError,
     ConfigError.
@@ -214,7 +227,8 @@ def prepare(store: BarStore, settings: Settings, request: RunRequest) -> Prepare
         series = read_series(store, key, request, settings.data.gaps)
         for strategy in request.strategies:
             values = strategy.values(
-                {**settings.strategy(strategy.name).params, **request.overrides}
+                {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)},
+                key.bar_ms,
             )
             pressure, unknown = used_pressure(values, series.bars)
             label = StreamLabel(
@@ -246,8 +260,9 @@ def _cautions(label: StreamLabel, instrument: Instrument, unknown: float) -> lis
     if label.pressure == "bar":
         found.append(f"{label}: pressure is an estimate from the shape of each bar")
     elif unknown > PRESSURE_UNKNOWN_SHARE_WARNED:
+        hint = "; --set pressure=bar allows an estimate" if unknown == 1.0 else ""
         found.append(
             f"{label}: {label.pressure} pressure is unknown in {unknown:.1%} of the bars: "
-            "no signals there"
+            f"no signals there{hint}"
         )
     return found

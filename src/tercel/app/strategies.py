@@ -30,6 +30,8 @@ from tercel.core.parameters import Parameters
 from tercel.core.plan import TradePlan
 from tercel.domain.errors import StrategyError, UserError
 
+NEAR = 0.75
+"""How alike a name must be to be suggested, 0 to 1."""
 REQUIRED: dict[str, str] = {
     "PARAMS": "the strategy's parameters: PARAMS = parameters(Param(...), ...)",
     "REASONS": "a tuple of names, one for each reason code a signal carries",
@@ -46,7 +48,7 @@ class Strategy:
 
     name: str
     title: str
-    """First line of the file's docstring."""
+    """First paragraph of the file's docstring."""
     path: Path
     parameters: Parameters
     reasons: tuple[str, ...]
@@ -56,18 +58,27 @@ class Strategy:
     signals: Callable[..., None]
     code_hash: str
     """SHA-256 over the core's sources and this file."""
+    check: Callable[[Any], str] | None = None
+    """Says what is impossible about a combination of parameters; empty when nothing is."""
 
-    def values(self, overrides: Mapping[str, object]) -> dict[str, int | float | str]:
-        """Parameter values with `overrides`. Raises UserError that names what there is."""
+    def values(self, overrides: Mapping[str, object], bar_ms: int) -> dict[str, int | float | str]:
+        """Parameter values with `overrides` for bars of `bar_ms`. Raises UserError."""
+        found = self._parsed(overrides)
+        problem = self.check(self.parameters.record(found, bar_ms)) if self.check else ""
+        if problem:
+            raise UserError(f"{self.name}: {problem}")
+        return found
+
+    def _parsed(self, overrides: Mapping[str, object]) -> dict[str, int | float | str]:
         try:
             return self.parameters.values(overrides)
         except KeyError as error:
             unknown = str(error.args[0])
-            near = difflib.get_close_matches(unknown, self.parameters.names, 1)
+            near = difflib.get_close_matches(unknown, self.parameters.names, 1, NEAR)
             hint = f"did you mean {near[0]}? " if near else ""
             names = ", ".join(self.parameters.names) or "none"
             raise UserError(
-                f"{self.name}: no parameter {unknown!r}; {hint}It has: {names}"
+                f"{self.name}: no parameter {unknown!r}; {hint}it has {names}"
             ) from None
         except ValueError as error:
             raise UserError(f"{self.name}: parameter {error}") from None
@@ -88,7 +99,7 @@ def load_strategy(name_or_path: str) -> Strategy:
     if name_or_path in built_in_names():
         module = importlib.import_module(f"{built_in.__name__}.{name_or_path}")
         return _check(module, name_or_path, Path(str(module.__file__)))
-    near = difflib.get_close_matches(name_or_path, built_in_names(), 1)
+    near = difflib.get_close_matches(name_or_path, built_in_names(), 1, NEAR)
     hint = f"did you mean {near[0]}? " if near else ""
     own = (
         f"; for your own file write ./{name_or_path}.py"
@@ -96,7 +107,7 @@ def load_strategy(name_or_path: str) -> Strategy:
         else ""
     )
     raise UserError(
-        f"no strategy {name_or_path!r}; {hint}There are: {', '.join(built_in_names())}, "
+        f"no strategy {name_or_path!r}; {hint}there are {', '.join(built_in_names())}, "
         f"or the path of your own file (tercel new my_idea){own}"
     )
 
@@ -141,7 +152,7 @@ def _check(module: ModuleType, name: str, path: Path) -> Strategy:
     for kernel_name in ("step", "signals"):
         if not callable(getattr(module, kernel_name)):
             raise StrategyError(f"{path}: {kernel_name} must be a function under @kernel")
-    title = (module.__doc__ or "").strip().split("\n")[0]
+    title = " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
     digest = hashlib.sha256(core_hash().encode() + path.read_bytes()).hexdigest()
     return Strategy(
         name=name,
@@ -154,4 +165,5 @@ def _check(module: ModuleType, name: str, path: Path) -> Strategy:
         step=module.step,
         signals=module.signals,
         code_hash=digest,
+        check=getattr(module, "check", None),
     )

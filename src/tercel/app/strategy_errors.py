@@ -40,7 +40,7 @@ REPLAYED_BARS_MAX = 2_000
 CAUSE_LENGTH_MAX = 240
 
 _PLACE = re.compile(
-    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|at (?P<at>\S+\.py) \((?P<on>\d+)\)'
+    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|\bat (?P<at>[^\n]+?\.py) \((?P<on>\d+)\)'
 )
 _NOISE = re.compile(r"^(Failed in |During:|There are \d+ candidate|\s*$)")
 _RECORD = re.compile(r"Record\((?P<fields>.*?)\], \d+, (?:True|False)\)", re.DOTALL)

@@ -129,8 +129,8 @@ def exchange_class(name: str) -> Any:
         import ccxt.async_support
     except ImportError:
         raise VenueError(
-            "REST klines need the ccxt package; install the extra with "
-            "pip install 'tercel[venues]', or leave them out with --no-rest"
+            "REST klines need the ccxt package; install it with `make venues` in Tercel's own "
+            "folder, or leave REST out with --no-rest"
         ) from None
     return getattr(ccxt.async_support, name)
 

@@ -56,6 +56,16 @@ def state_dtype(params: Any) -> np.dtype[np.record]:  # noqa: ARG001 (one signat
     )
 
 
+def check(params: Any) -> str:
+    """What is impossible about `params`; empty when nothing is."""
+    if params.decide_minutes * 60_000 % params.bar_ms:
+        return (
+            f"decide_minutes must be a multiple of the bars' length, {params.bar_ms // 60_000} "
+            f"minutes; got {params.decide_minutes}"
+        )
+    return ""
+
+
 @kernel
 def decide(state: Any, params: Any) -> int:
     """The reason code of a closed larger bar."""

@@ -24,6 +24,9 @@ def lookahead(
     timeframe: Annotated[str | None, typer.Option(help="Default: the shortest there is.")] = None,
     bars: Annotated[int, typer.Option(min=10, help="Bars; each is a position to prove.")] = 3000,
     start: Annotated[str | None, typer.Option("--from", help="First bar, UTC.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: a strategy parameter.")
+    ] = None,
     lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
 ) -> None:
     """Cut off and bend the history at every bar, and prove that no earlier signal changes.
@@ -38,13 +41,15 @@ def lookahead(
     from tercel.app.strategies import load_strategy
     from tercel.domain.times import format_time, parse_time
 
-    settings = bootstrap.load_settings().with_lake(lake)
+    everything = bootstrap.load_everything(None, overrides or ())
+    settings = everything.settings.with_lake(lake)
     store = bootstrap.open_lake(settings)
     loaded = load_strategy(strategy)
     key = choose(store.keys(), symbol, venue, timeframe)
     start_ms = parse_time(start, name="--from") if start else store.info(key).first_time
     series = store.read(key, start_ms, start_ms + bars * key.bar_ms)
-    values = loaded.values(settings.strategy(loaded.name).params)
+    chosen = {**settings.strategy(loaded.name).params, **everything.strategy_overrides}
+    values = loaded.values(chosen, key.bar_ms)
     terminal.say_if_cold()
     with terminal.progress_bar() as progress:
         report = check_lookahead(loaded, series.bars, key.bar_ms, values, progress)
@@ -63,6 +68,12 @@ def lookahead(
         )
     if not report.is_clean:
         raise typer.Exit(1)
+    if not report.signals:
+        screen.print(
+            "no entry signal in this stretch, so it proves little: choose another with --from, or "
+            "more with --bars",
+            soft_wrap=True,
+        )
     screen.print(
         f"{loaded.name}: no look-ahead at any of {report.bars:,} bars of {key} "
         f"({report.signals:,} entry signals); the batch loop equals the step",
