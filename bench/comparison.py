@@ -44,12 +44,14 @@ class Peer:
     repeats: int
     """Warm runs after the first one."""
     limit_s: float
-    """Longest time for all runs together."""
+    """Longest time of one process."""
+    compiles: bool = False
+    """It keeps compiled kernels on disk: its first run is timed without them and with them."""
 
 
 # With Tercel's own bars the limits stay within ten minutes for everything.
 PEERS = (
-    Peer("vectorbt", "bench.peers.vectorbt_run", 15, 90.0),
+    Peer("vectorbt", "bench.peers.vectorbt_run", 15, 60.0, compiles=True),
     Peer("backtesting.py", "bench.peers.backtesting_run", 3, 45.0),
     Peer("nautilus_trader", "bench.peers.nautilus_run", 1, 90.0),
     Peer("backtrader", "bench.peers.backtrader_run", 1, 180.0),
@@ -83,6 +85,8 @@ class Comparison:
         for contender in self.contenders:
             agreement = contender.agreement
             must = contender.name.startswith((MUST_EQUAL, "tercel", "bare"))
+            if must and contender.problem:
+                found.append(f"{contender.name} could not be compared: {contender.problem}")
             if must and agreement and (agreement.unpaired or agreement.equal != agreement.trades):
                 found.append(f"{contender.name}: trades differ from Tercel's: {agreement}")
         return found
@@ -158,11 +162,19 @@ def run_peers(
         return made
     python = install_peers(say)
     for peer in peers:
-        say(f"{peer.name} (at most {peer.limit_s:g} s)")
+        say(f"{peer.name} (at most {peer.limit_s * (1 + peer.compiles):g} s)")
         out = market.with_name(f"{peer.name}.json")
-        command = [str(python), "-m", peer.module, str(market), str(out), str(peer.repeats)]
+        command = [str(python), "-m", peer.module, str(market), str(out)]
+        cache = {"NUMBA_CACHE_DIR": str(market.with_name(f"{peer.name}-cache"))}
         try:
-            run_child(command, timeout_s=peer.limit_s, folder=CHECKOUT)
+            if peer.compiles:
+                run_child(
+                    [*command, "0"], timeout_s=peer.limit_s, folder=CHECKOUT, environment=cache
+                )
+                first_s = read_trades(out)[1]["first_s"]
+                made.append(Contender(f"{peer.name}, nothing compiled yet", first_s, (), None))
+            words = [*command, str(peer.repeats)]
+            run_child(words, timeout_s=peer.limit_s, folder=CHECKOUT, environment=cache)
         except ChildError as error:
             made.append(Contender(peer.name, None, (), None, str(error)))
             continue

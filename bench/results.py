@@ -16,8 +16,9 @@ MEASURED_HOW = """\
 - Processes: wall time from start to exit of a fresh process, peak memory as the kernel counted it
   (`wait4`). "Nothing compiled yet" is a fresh process with an empty kernel cache.
 - Peers: each in a fresh process of its own environment (`bench/peers.txt`). *First run* is import,
-  preparation and first run; *warm run* is the median of the runs after it, from the signals to
-  trades and equity. Reading the bars and turning them into the peer's own form is in no warm run.
+  preparation of its inputs and first run, which for vectorbt and Tercel depends on what is compiled
+  already: both cases are given. *Warm run* is the median of the runs after it. Turning bars into
+  the system's own form is in no warm run but backtrader's, which loads its feed as it runs.
 - Two trades are equal when they enter and leave on the same bars, at prices equal to 1e-9 of
   themselves, with profits after fees equal to the cent. `make bench` fails when Tercel's differ
   from vectorbt's."""
@@ -25,13 +26,15 @@ MEASURED_HOW = """\
 NOTES = """\
 - Peers' notions differ; `bench/README.md` says which settings bring each one nearest. Every one is
   more general than this strategy needs, as Tercel is; the bare loop shows what generality costs.
-- vectorbt, backtesting.py and the bare loop know every bar in advance. Tercel, backtrader and
-  nautilus_trader are given one bar after another, so that the same code can trade live.
+- vectorbt and the bare loop take whole columns; Tercel and the other three go from bar to bar.
+- Equity of every bar is part of Tercel's, vectorbt's, backtesting.py's, backtrader's and the bare
+  loop's runs; nautilus_trader keeps balances and is not asked for more.
 - nautilus_trader also keeps orders, positions and accounts as objects and publishes events on a
   bus, which this strategy makes no use of.
+- Tercel's first run is given bars in its own form; a peer's includes making its own.
 - Where runs are few (backtrader, nautilus_trader), a median is little more than a sample.
-- Compare within a table: all its figures come from the same run on the same machine. Other machines
-  give other milliseconds, and nearly the same ratios."""
+- Compare within a table: its figures come from one run on one machine, one after another. A busy
+  machine moves them, and not all by the same factor: see the load above and each min and max."""
 
 
 def document(

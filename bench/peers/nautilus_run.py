@@ -156,7 +156,6 @@ def make_strategy(market: Market) -> Any:
             self.held = False
             self.entry: tuple[int, float, float] = (0, 0.0, 0.0)
             self.rows: list[Row] = []
-            self.equity: list[float] = []
 
         def on_start(self) -> None:
             """Ask for the bars."""
