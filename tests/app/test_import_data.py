@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -223,9 +222,7 @@ def test_the_whole_real_tree_twice(tmp_path: Path) -> None:
             [root], BarFileReader(), store, SystemClock(), SilentProgress(), SourceHints()
         )
 
-    began = time.perf_counter()
     first = once()
-    assert time.perf_counter() - began < 60
     assert (first.skipped, first.failed, first.exit_code) == ((), (), 0)
     assert sum(one.files for one in first.series) == 378 + 24  # one file holds 24 contracts
     bars = {one.key: store.info(one.key).bars for one in first.series}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,21 +252,23 @@ def test_export_to_what_cannot_be(
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_a_year_of_minutes_is_read_in_a_moment_and_little_memory(tmp_path: Path) -> None:
-    """519,840 bars: about 0.1 s on an idle core; the bound leaves room for a busy machine."""
+def test_a_year_of_minutes_is_read_in_little_memory(tmp_path: Path) -> None:
+    """519,840 bars; the bound of a whole backtest is 400 MB."""
     store = LakeBarStore(tmp_path)
     months = sorted((data_root() / "klines/binance-spot/BTCUSDT/1m").glob("*.parquet"))[:12]
     for month in months:
         ((key, bars),) = BarFileReader().read(month, SourceHints()).parts
         store.merge(key, bars, source=str(month))
     code = (
-        "import resource, sys\n"
+        "import sys\n"
         "from pathlib import Path\n"
         "from tercel.adapters.lake import LakeBarStore\n"
         "from tercel.domain.bars import SeriesKey\n"
         f"s = LakeBarStore(Path(sys.argv[1])).read(SeriesKey('binance-spot', 'BTCUSDT'), None, "
         f"{parse_time('2024-06-26')})\n"
-        "print(len(s.bars), s.data_hash, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        # Not ru_maxrss: that one begins with what the parent process had.
+        "status = Path('/proc/self/status').read_text()\n"
+        "print(len(s.bars), s.data_hash, status.split('VmHWM:')[1].split()[0])\n"
     )
     root = Path(__file__).resolve().parents[3]
     shown = subprocess.run(
@@ -281,10 +282,4 @@ def test_a_year_of_minutes_is_read_in_a_moment_and_little_memory(tmp_path: Path)
     assert int(count) == 519_840
     assert int(peak_kb) < 400_000
 
-    best = np.inf
-    for _ in range(5):
-        began = time.perf_counter()
-        series = store.read(KEY, None, parse_time("2024-06-26"))
-        best = min(best, time.perf_counter() - began)
-    assert series.data_hash == data_hash
-    assert best < 0.6
+    assert store.read(KEY, None, parse_time("2024-06-26")).data_hash == data_hash
