@@ -95,8 +95,8 @@ def test_slippage_in_ticks_is_the_draw_of_its_bar(side: int) -> None:
 
 
 def with_book(bars: Records, size: float, spread_bps: float) -> Records:
-    """The bars with a book."""
-    bars["bid_size"] = bars["ask_size"] = size
+    """The bars with a book; nobody bids, so that a buyer is seen to take the asks."""
+    bars["bid_size"], bars["ask_size"] = 0.0, size
     bars["spread_bps"] = spread_bps
     return bars
 
@@ -115,6 +115,15 @@ def test_slippage_by_depth(quantity: float, volume: float, price: float) -> None
     settings = {"slippage_model": SlippageModel.DEPTH, "impact_bps": 50.0, "quantity": quantity}
     (fill,) = trade(stream(**settings), bars, asked(1, {0: Ask()})).fills
     assert fill["price"] == pytest.approx(price)
+
+
+def test_a_seller_takes_the_bids() -> None:
+    """25 of the 27 are beyond the 2 that were bid: as above, downwards."""
+    bars = with_book(candles([(100, 100, 100, 100, 100)]), size=0.0, spread_bps=2.0)
+    bars["bid_size"] = 2.0
+    settings = {"slippage_model": SlippageModel.DEPTH, "impact_bps": 50.0, "quantity": 27.0}
+    (fill,) = trade(stream(**settings), bars, asked(1, {0: Ask(Side.SHORT)})).fills
+    assert fill["price"] == pytest.approx(99.74)
 
 
 def day(rate: float = NAN, hours: int = 24) -> tuple[Records, Records]:

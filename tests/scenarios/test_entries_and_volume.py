@@ -80,6 +80,23 @@ LIMIT_ENTRIES = (
         refused={"no_liquidity": 1},
     ),
     Scenario(
+        "every entry may be chased anew",
+        """
+        100 100 100 100
+        101 103 101 102
+        102 104 102 103   # chased to 103
+        104 105 104 105
+        104 104 104 100   # given up; the next signal, at 100
+        101 103 101 102
+        102 104 102 103   # chased to 103 again
+        104 105 102 104
+        """,
+        plan=CHASED,
+        asks={0: Ask(), 4: Ask()},
+        entries=((7, 103.0, 1.0),),
+        refused={"no_liquidity": 1},
+    ),
+    Scenario(
         "a working entry takes no second signal",
         """
         100 100 100 100

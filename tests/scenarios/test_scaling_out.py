@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.desk import THREE_R, Ask, asked, candles, stream, trade
+from tests.desk import THREE_R, Ask, asked, candles, mirrored, stream, trade
 from tests.scenarios.scenario import Scenario
 
-from tercel.core.codes import IntrabarMode, Side, Slot
+from tercel.core.codes import IntrabarMode, OrderKind, Side, Slot
 from tercel.core.plan import TradePlan
 
 TRAIL_ALL = TradePlan(legs=(), trail_fraction=1.0, trail_arm_r=1.0, trail_offset_r=0.5)
@@ -248,7 +248,10 @@ SCENARIOS = (
 )
 
 
-@pytest.mark.parametrize("side", [Side.LONG, Side.SHORT], ids=["long", "short"])
+BOTH_SIDES = pytest.mark.parametrize("side", [Side.LONG, Side.SHORT], ids=["long", "short"])
+
+
+@BOTH_SIDES
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.caption)
 def test_scaling_out(scenario: Scenario, side: Side) -> None:
     scenario.check(side)
@@ -271,10 +274,23 @@ def test_orders_at_rest_after_each_candle() -> None:
     assert [o.resting(Slot.TRAIL) for o in after] == [None, (107.0, 0.25), (116.0, 0.25)]
 
 
-def test_the_trade_tells_how_far_it_went() -> None:
+def test_what_rests_says_what_kind_it_is() -> None:
+    """A live venue is sent these: stops on the other side, targets as limits."""
+    bars = candles("100 100 100 100\n100 112 107 111")
+    orders = trade(stream(THREE_R), bars, asked(2, {0: Ask()})).streams[0]["orders"]
+    for slot in (Slot.STOP, Slot.TRAIL):
+        assert (orders[slot]["kind"], orders[slot]["side"]) == (OrderKind.STOP, Side.SHORT)
+    for slot in (Slot.TARGET_1, Slot.TARGET_2):
+        assert (orders[slot]["kind"], orders[slot]["side"]) == (OrderKind.LIMIT, Side.SHORT)
+
+
+@BOTH_SIDES
+def test_the_trade_tells_how_far_it_went(side: Side) -> None:
     """Best 115 and worst 94, while 10 is 1 R; then the strategy leaves at 100."""
     bars = candles("100 100 100 100\n100 115 94 100\n100 101 99 100")
     asks = {0: Ask(score=70.0), 2: Ask(QUIET, exit_long=True)}
+    if side == Side.SHORT:
+        bars, asks = mirrored(bars), {at: ask.mirror for at, ask in asks.items()}
     (made,) = trade(stream(quantity=2.0), bars, asked(3, asks)).trades
     assert made["favourable_r"] == pytest.approx(1.5)
     assert made["adverse_r"] == pytest.approx(-0.6)
@@ -284,11 +300,18 @@ def test_the_trade_tells_how_far_it_went() -> None:
 
 def test_an_exit_counts_as_far_as_price_went() -> None:
     """Stopped in the first candle: -1 R was seen. Taken at 2R in the first candle: so was that."""
-    (stopped,) = trade(
-        stream(), candles("100 100 100 100\n100 100 89 90"), asked(2, {0: Ask()})
-    ).trades
-    (taken,) = trade(
-        stream(), candles("100 100 100 100\n100 125 100 121"), asked(2, {0: Ask()})
-    ).trades
+    signals = asked(2, {0: Ask()})
+    (stopped,) = trade(stream(), candles("100 100 100 100\n100 100 89 90"), signals).trades
+    (taken,) = trade(stream(), candles("100 100 100 100\n100 125 100 121"), signals).trades
     assert (stopped["favourable_r"], stopped["adverse_r"]) == (0.0, pytest.approx(-1.0))
     assert (taken["favourable_r"], taken["adverse_r"]) == (pytest.approx(2.0), 0.0)
+
+
+def test_a_trade_knows_nothing_of_the_one_before() -> None:
+    """The first went through both its legs; the second was stopped with none."""
+    bars = candles("100 100 100 100\n100 121 100 120\n120 121 109 110")
+    plan = TradePlan(legs=((1.0, 0.5), (2.0, 0.5)), breakeven_after_leg=1)
+    first, second = trade(stream(plan), bars, asked(3, {0: Ask(), 1: Ask()})).trades
+    assert (first["legs_filled"], second["legs_filled"]) == (2, 0)
+    assert (first["net_quote"], second["net_quote"]) == (15.0, -10.0)
+    assert second["exit_price"] == 110.0
