@@ -82,7 +82,9 @@ def test_draws_of_neighbours_have_nothing_in_common(other: dict[str, int]) -> No
     quantity=st.floats(0.001, 1e4),
     bps=st.floats(0.0, 100.0),
     ticks=st.tuples(st.integers(0, 5), st.integers(0, 5)),
-    book=st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 50.0), st.floats(0.0, 1e4)),
+    book=st.tuples(
+        st.floats(0.0, 100.0), st.floats(0.0, 50.0), st.just(0.0) | st.floats(1e-6, 1e4)
+    ),
     time=st.integers(0, 10**7),
 )
 def test_slippage_is_never_in_our_favour(
