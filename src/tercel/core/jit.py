@@ -171,4 +171,6 @@ CACHE_FOLDER = open_cache(core_hash())
 
 def is_cold() -> bool:
     """Whether nothing has been compiled into the cache yet: the first run takes seconds longer."""
+    if settings.DISABLE_JIT:
+        return False
     return next(CACHE_FOLDER.rglob("*.nbi"), None) is None

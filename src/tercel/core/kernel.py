@@ -114,32 +114,44 @@ def on_bar(account: Any, stream: Any, bar: Any, context: Any, signal: Any) -> No
 
 
 @kernel
-def mark(account: Any, streams: Records) -> None:
-    """Equity and exposure at the streams' last marks.
+def open_value(position: Any) -> tuple[float, float]:
+    """(unrealised profit, exposure) of a position at its last mark; zeros when flat."""
+    value = position.mark_price * position.quantity
+    return position.side * (value - position.entry_price * position.quantity), value
 
-    At zero equity it is over: working entries are dropped now, positions closed by the next
-    `on_bar` of each stream.
-    """
-    unrealised = 0.0
-    exposure = 0.0
-    if account.open_positions > 0:
-        for k in range(len(streams)):
-            position = streams[k].position
-            if position.quantity > 0.0:
-                value = position.mark_price * position.quantity
-                exposure += value
-                unrealised += position.side * (value - position.entry_price * position.quantity)
+
+@kernel
+def settle_marks(account: Any, unrealised: float, exposure: float) -> None:
+    """The account at the sum of its positions' last marks."""
     equity = account.cash_quote + unrealised
     account.equity_quote = equity
     account.exposure_quote = exposure
-    if equity > account.peak_equity:
-        account.peak_equity = equity
-    elif equity < account.peak_equity * (1.0 - account.drawdown_max):
-        account.drawdown_max = 1.0 - equity / account.peak_equity
-    if equity <= 0.0 and not account.exhausted:
+    account.peak_equity = max(account.peak_equity, equity)
+    if equity <= 0.0:
         account.exhausted = True
-        for k in range(len(streams)):
-            drop_entry(account, streams[k])
+
+
+@kernel
+def mark(account: Any, streams: Records) -> None:
+    """Equity and exposure at the streams' last marks."""
+    unrealised = 0.0
+    exposure = 0.0
+    for k in range(len(streams)):
+        own_unrealised, own_exposure = open_value(streams[k].position)
+        unrealised += own_unrealised
+        exposure += own_exposure
+    settle_marks(account, unrealised, exposure)
+
+
+@kernel
+def is_quiet(account: Any, stream: Any, bar: Any, signal: Any) -> bool:
+    """Whether this bar changes nothing: flat, nothing at work, nothing asked, and no new day."""
+    return (
+        signal.side == Side.NONE
+        and stream.position.quantity == 0.0
+        and stream.orders[Slot.ENTRY].status == OrderStatus.EMPTY
+        and bar.open_time < account.day_end
+    )
 
 
 @kernel
@@ -176,25 +188,36 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
     time = earliest(bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
+        unrealised = 0.0
+        exposure = 0.0
+        stirred = False
         for k in range(len(streams)):
+            stream = streams[k]
             i = cursors[k]
             if i < lengths[k] and bars[k, i].open_time == time:
                 bar = bars[k, i]
-                stream = streams[k]
-                busy = may_fill(stream, bar)
-                if busy:
-                    fills.begin_bar(stream, bar)
-                    match_bar(account, stream, bar, tape)
-                on_bar(account, stream, bar, contexts[k, min(i, last_context)], signals[k, i])
-                if asks_market(stream):
-                    if not busy:
+                if not is_quiet(account, stream, bar, signals[k, i]):
+                    stirred = True
+                    busy = may_fill(stream, bar)
+                    if busy:
                         fills.begin_bar(stream, bar)
-                    match_close(account, stream, bar, tape)
+                        match_bar(account, stream, bar, tape)
+                    on_bar(account, stream, bar, contexts[k, min(i, last_context)], signals[k, i])
+                    if asks_market(stream):
+                        if not busy:
+                            fills.begin_bar(stream, bar)
+                        match_close(account, stream, bar, tape)
                 i += 1
                 cursors[k] = i
             if i < lengths[k]:
                 following = min(following, bars[k, i].open_time)
-        mark(account, streams)
+            # As `mark` does; handing it the array would count references at every bar.
+            if stream.position.quantity > 0.0:
+                own_unrealised, own_exposure = open_value(stream.position)
+                unrealised += own_unrealised
+                exposure += own_exposure
+        if stirred:
+            settle_marks(account, unrealised, exposure)
         write_equity(account, equity[rows], time + streams[0].bar_ms)
         rows += 1
         time = following

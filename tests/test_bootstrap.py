@@ -1,0 +1,58 @@
+"""The composition root: settings become sources, logs and stores."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import pytest
+
+from tercel import bootstrap
+from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
+
+
+def test_download_settings_reach_the_policy_of_each_venue() -> None:
+    settings = bootstrap.load_settings(
+        overrides=[
+            "fetch.retries=2",
+            "fetch.rest_urls={bybit-linear: 'http://127.0.0.1:9'}",
+            "fetch.archive_urls={binance-spot: 'http://127.0.0.1:8'}",
+        ]
+    )
+    spot = bootstrap.fetch_policy(settings, "binance-spot")
+    assert spot.archive_url == "http://127.0.0.1:8"
+    assert spot.rest_url == ""
+    bybit = bootstrap.fetch_policy(settings, "bybit-linear")
+    assert (bybit.archive_url, bybit.rest_url) == ("", "http://127.0.0.1:9")
+    assert bybit.retries == 2
+    shared = {field.name for field in dataclasses.fields(FetchPolicy)} - {"archive_url", "rest_url"}
+    for name in shared:
+        assert getattr(bybit, name) == getattr(settings.fetch, name)
+
+
+@pytest.mark.parametrize(
+    ("venue", "choice", "archive", "rest"),
+    [
+        ("binance-usdm", SourceChoice(), True, True),
+        ("binance-spot", SourceChoice(use_rest=False), True, False),
+        ("binance-spot", SourceChoice(use_archive=False), False, True),
+        ("bybit-linear", SourceChoice(), False, True),
+        ("bitget-usdtm", SourceChoice(use_rest=False), False, False),
+    ],
+)
+def test_sources_of_a_venue(venue: str, choice: SourceChoice, archive: bool, rest: bool) -> None:
+    settings = bootstrap.load_settings()
+    sources = bootstrap.bar_sources(settings, venue, bootstrap.system_clock(), choice)
+    assert (sources.archive is not None) == archive
+    assert (sources.rest is not None) == rest
+
+
+def test_logs_follow_the_settings() -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        bootstrap.start_logs(bootstrap.load_settings(overrides=["log.level=error"]))
+        assert root.level == logging.ERROR
+    finally:
+        root.handlers[:], level = before
+        root.setLevel(level)
