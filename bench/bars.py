@@ -19,16 +19,9 @@ from bench.measurement import MS_PER_S, Measurement, time_ms
 from bench.sma_cross import KEY, own_averages
 from tercel.adapters.lake import LakeBarStore
 from tercel.adapters.synthetic import generate, market_named
-from tercel.app.backtest import (
-    AccountSpec,
-    StreamSpec,
-    open_account,
-    open_streams,
-    quiet_signals,
-    simulate,
-    unknown_context,
-)
+from tercel.app.backtest import AccountSpec, StreamSpec, open_account, open_streams, simulate
 from tercel.app.prepare import RunRequest, prepare
+from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import load_settings
 from tercel.core import kernel

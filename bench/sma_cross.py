@@ -23,13 +23,14 @@ from tercel.app.backtest import (
     open_account,
     open_streams,
     simulate,
-    unknown_context,
 )
+from tercel.app.signals import unknown_context
 from tercel.app.strategies import Strategy, load_strategy
+from tercel.app.tape import RunTape
 from tercel.core import kernel
 from tercel.core.codes import SizeMode
 from tercel.core.jit import new
-from tercel.core.records import EQUITY, FILL, LIMITS, SIGNAL, STREAM, TRADE, Feed, Records, Tape
+from tercel.core.records import LIMITS, SIGNAL, STREAM, Feed, Records
 from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.results import BacktestResult, StreamLabel
 
@@ -87,22 +88,17 @@ class GivenCrosses:
         state = new(strategy.state_dtype(self._params))
         signals = np.empty((1, CHUNK_BARS), SIGNAL)
         contexts = unknown_context().reshape(1, 1)
-        equity = np.empty(len(self._bars), EQUITY)
-        fills, trades = np.empty(FILLS_PER_CHUNK, FILL), np.empty(FILLS_PER_CHUNK, TRADE)
-        kept: list[Records] = []
+        tape = RunTape(len(self._bars), FILLS_PER_CHUNK, FILLS_PER_CHUNK)
         for start in range(0, len(self._bars), CHUNK_BARS):
             bars = self._bars[start : start + CHUNK_BARS]
             crosses = self._crosses[start : start + CHUNK_BARS]
             strategy.signals(state, bars, crosses, self._params, signals[0])
-            counts = np.zeros(3, np.int64)
             feed = Feed(bars.reshape(1, -1), contexts, signals, np.array([len(bars)]))
-            kernel.run(account, streams, feed, Tape(equity[start:], fills, trades, counts))
-            kept.append(trades[: counts[2]].copy())
-        counts = np.zeros(3, np.int64)
-        kernel.finish(account, streams, self._bars[-1:], Tape(equity, fills, trades, counts))
-        kept.append(trades[: counts[2]].copy())
+            kernel.run(account, streams, feed, tape.next_chunk())
+        kernel.finish(account, streams, self._bars[-1:], tape.next_chunk())
+        equity = tape.equity
         equity[-1]["equity"] = account.equity_quote
-        return np.concatenate(kept), equity
+        return tape.trades(), equity
 
     def trades(self) -> Trades:
         """The trades of a run."""

@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from tercel.app.backtest import quiet_signals, unknown_context
+from tercel.app.signals import quiet_signals, unknown_context
 from tercel.core import kernel
 from tercel.core.codes import ExitReason, Refusal, Side, SizeMode, Slot
 from tercel.core.jit import new

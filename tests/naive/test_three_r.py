@@ -15,7 +15,7 @@ from tests.desk import JIT
 from tests.market_data import Bars, real_bars
 from tests.naive import twins
 
-from tercel.app.backtest import quiet_signals, unknown_context
+from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import load_strategy
 from tercel.core.jit import new
 from tercel.core.strategies import three_r

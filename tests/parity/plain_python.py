@@ -11,13 +11,8 @@ from typing import Any
 from tests.desk import stream
 from tests.market_data import real_bars
 
-from tercel.app.backtest import (
-    AccountSpec,
-    StreamSpec,
-    quiet_signals,
-    simulate,
-    unknown_context,
-)
+from tercel.app.backtest import AccountSpec, StreamSpec, simulate
+from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import Strategy, load_strategy
 from tercel.core.codes import SizeMode, SlippageModel
 from tercel.core.jit import new

@@ -11,12 +11,8 @@ from tests.desk import JIT
 from tests.market_data import invented_bars, real_bars
 from tests.parity.plain_python import QUICK, signals_of, spec_of
 
-from tercel.app.backtest import (
-    AccountSpec,
-    quiet_signals,
-    simulate,
-    unknown_context,
-)
+from tercel.app.backtest import AccountSpec, simulate
+from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import built_in_names, load_strategy
 from tercel.core.jit import new
 from tercel.core.records import LIMITS, Records

@@ -19,39 +19,28 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tercel.app.ports import Progress, SilentProgress
+from tercel.app.signals import call_signals, quiet_signals, unknown_context
 from tercel.app.strategies import Strategy
-from tercel.app.strategy_errors import (
-    COMPILE_ERRORS,
-    RUN_ERRORS,
-    Replayed,
-    explain,
-    plain,
-    replay_in_python,
-)
+from tercel.app.tape import RunTape
 from tercel.core import kernel
 from tercel.core.codes import Refusal
 from tercel.core.jit import new
 from tercel.core.records import (
     ACCOUNT,
     BAR,
-    CONTEXT,
-    EQUITY,
-    FILL,
     FILLS_PER_BAR,
     SIGNAL,
     STREAM,
-    TRADE,
+    TRADES_PER_BAR,
     Feed,
     Records,
-    Tape,
 )
 from tercel.core.signal import tally
 from tercel.domain.bars import BarSeries
@@ -97,32 +86,6 @@ class _Stream:
     reasons: npt.NDArray[np.int64]
     bars: Records
     cursor: int = 0
-
-
-@dataclass(slots=True)
-class _Collected:
-    """What the chunks produced so far."""
-
-    equity: Records
-    rows: int = 0
-    fills: list[Records] = field(default_factory=list)
-    trades: list[Records] = field(default_factory=list)
-
-
-def quiet_signals(count: int) -> Records:
-    """`count` SIGNAL records that ask for nothing."""
-    made = np.zeros(count, SIGNAL)
-    for name in ("stop_distance", "target_distance", "atr", "score"):
-        made[name] = np.nan
-    return made
-
-
-def unknown_context() -> Records:
-    """One CONTEXT row in which nothing is known."""
-    made = np.zeros(1, CONTEXT)
-    for name in made.dtype.names or ():
-        made[name] = np.nan
-    return made
 
 
 def open_account(spec: AccountSpec) -> Any:
@@ -185,8 +148,7 @@ def simulate(
     running = [_start(spec) for spec in specs]
     everything = [stream.bars for stream in running]
     bar_ms = specs[0].series.key.bar_ms
-    collected = _Collected(np.empty(_times_max(everything, bar_ms), EQUITY))
-    desk = _Desk(account, streams, running, collected, chunk_bars)
+    desk = _Desk(account, streams, running, chunk_bars)
     progress.start("backtest", sum(len(rows) for rows in everything))
     for ends in chunks(everything, bar_ms, chunk_bars):
         progress.advance(desk.trade_chunk(ends))
@@ -222,13 +184,11 @@ class _Desk:
         account: Any,
         streams: Records,
         running: list[_Stream],
-        collected: _Collected,
         chunk_bars: int,
     ) -> None:
         self.account = account
         self.streams = streams
         self.running = running
-        self.collected = collected
         count = len(running)
         rows = min(chunk_bars, max(len(stream.bars) for stream in running))
         self._quiet = quiet_signals(rows)
@@ -236,8 +196,9 @@ class _Desk:
         # A single stream is traded where its bars lie; several are brought side by side.
         self._bars = np.empty((count, rows), BAR) if count > 1 else None
         self._contexts = np.repeat(unknown_context()[None, :], count, axis=0)
-        self._fills = np.empty(count * rows * FILLS_PER_BAR, FILL)
-        self._trades = np.empty(count * rows * FILLS_PER_BAR, TRADE)
+        bars = [stream.bars for stream in running]
+        times_max = _times_max(bars, running[0].spec.series.key.bar_ms)
+        self.tape = RunTape(times_max, count * rows * FILLS_PER_BAR, count * rows * TRADES_PER_BAR)
 
     def trade_chunk(self, ends: list[int]) -> int:
         """Signals, then trades, for the bars up to `ends` of each stream; how many bars."""
@@ -256,7 +217,8 @@ class _Desk:
         else:
             stream = self.running[0]
             bars = stream.bars[stream.cursor - lengths[0] : stream.cursor].reshape(1, -1)
-        self._run(Feed(bars, self._contexts, self._signals, lengths))
+        feed = Feed(bars, self._contexts, self._signals, lengths)
+        kernel.run(self.account, self.streams, feed, self.tape.next_chunk())
         return int(lengths.sum())
 
     def _signal(self, stream: _Stream, bars: Records, row: int) -> None:
@@ -273,58 +235,12 @@ class _Desk:
                 f"{len(stream.reasons)} names of REASONS"
             )
 
-    def _run(self, feed: Feed) -> None:
-        """Phase two: trade the chunk."""
-        counts = np.zeros(3, np.int64)
-        equity = self.collected.equity[self.collected.rows :]
-        tape = Tape(equity, self._fills, self._trades, counts)
-        kernel.run(self.account, self.streams, feed, tape)
-        self._keep(counts)
-
-    def _keep(self, counts: npt.NDArray[np.int64]) -> None:
-        self.collected.rows += int(counts[0])
-        self.collected.fills.append(self._fills[: counts[1]].copy())
-        self.collected.trades.append(self._trades[: counts[2]].copy())
-
     def finish(self) -> None:
         """Close what is open at the last price; the last equity row is what remains."""
-        counts = np.zeros(3, np.int64)
         last_bars = np.concatenate([stream.bars[-1:] for stream in self.running])
-        tape = Tape(self.collected.equity, self._fills, self._trades, counts)
-        kernel.finish(self.account, self.streams, last_bars, tape)
-        counts[0] = 0
-        self._keep(counts)
-        self.collected.equity[-1]["equity"] = self.account.equity_quote
-        self.collected.equity[-1]["exposure"] = self.account.exposure_quote
-
-
-def call_signals(strategy: Strategy, state: Any, bars: Records, params: Any, out: Records) -> None:
-    """The strategy's batch loop, its failures told in its author's terms. Raises StrategyError."""
-    before = state.tobytes()
-    try:
-        strategy.signals(state, bars, unknown_context(), params, out)
-    except (*COMPILE_ERRORS, *RUN_ERRORS) as error:
-        with_nan = (False, True) if isinstance(error, ZeroDivisionError) else (False,)
-        replay = partial(_replay, strategy, before, bars, params, with_nan)
-        raise explain(strategy.path, strategy.step, error, replay) from error
-
-
-def _replay(
-    strategy: Strategy, before: bytes, bars: Records, params: Any, with_nan: tuple[bool, ...]
-) -> Replayed | None:
-    """Step the bars again, uncompiled, to find the failing line; once for each of `with_nan`."""
-    step = plain(strategy.step)
-    signal = quiet_signals(1)[0]
-    context = unknown_context()[0]
-    for nan_counts in with_nan:
-        state = np.frombuffer(bytearray(before), strategy.state_dtype(params))[0]
-
-        def call(i: int, state: Any = state) -> None:
-            step(state, bars[i], context, params, signal)
-
-        if found := replay_in_python(strategy.path, call, bars, with_nan=nan_counts):
-            return found
-    return None
+        kernel.finish(self.account, self.streams, last_bars, self.tape.next_chunk())
+        self.tape.equity[-1]["equity"] = self.account.equity_quote
+        self.tape.equity[-1]["exposure"] = self.account.exposure_quote
 
 
 def _result(desk: _Desk, start_quote: float) -> BacktestResult:
@@ -339,11 +255,11 @@ def _result(desk: _Desk, start_quote: float) -> BacktestResult:
     for running in desk.running:
         for name, count in zip(running.spec.strategy.reasons, running.reasons, strict=True):
             reasons[name] += int(count)
-    equity = desk.collected.equity[: desk.collected.rows]
+    equity = desk.tape.equity
     return BacktestResult(
         labels=tuple(spec.label for spec in specs),
-        trades=_in_order(desk.collected.trades, "exit_time"),
-        fills=_in_order(desk.collected.fills, "time"),
+        trades=_in_order(desk.tape.trades(), "exit_time"),
+        fills=_in_order(desk.tape.fills(), "time"),
         equity=equity,
         start_quote=start_quote,
         start_time=min(int(stream.bars["open_time"][0]) for stream in desk.running),
@@ -362,10 +278,12 @@ def _result(desk: _Desk, start_quote: float) -> BacktestResult:
     )
 
 
-def _in_order(parts: list[Records], field_name: str) -> Records:
-    """All parts by time: a series that ended early is closed last, at a time long past."""
-    rows = np.concatenate(parts)
-    return rows[np.argsort(rows[field_name], kind="stable")]
+def _in_order(rows: Records, field_name: str) -> Records:
+    """`rows` by time: a series that ended early is closed last, at a time long past."""
+    times = rows[field_name]
+    if np.all(times[1:] >= times[:-1]):
+        return rows
+    return rows[np.argsort(times, kind="stable")]
 
 
 def _warnings(specs: list[StreamSpec]) -> Iterator[str]:

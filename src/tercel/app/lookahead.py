@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tercel.app.backtest import call_signals, quiet_signals, unknown_context
 from tercel.app.ports import Progress, SilentProgress
+from tercel.app.signals import call_signals, quiet_signals, unknown_context
 from tercel.app.strategies import Strategy
 from tercel.core.jit import new
 from tercel.core.records import Records

@@ -121,14 +121,26 @@ def open_value(position: Any) -> tuple[float, float]:
 
 
 @kernel
-def settle_marks(account: Any, unrealised: float, exposure: float) -> None:
-    """The account at the sum of its positions' last marks."""
+def settle_marks(account: Any, unrealised: float, exposure: float) -> bool:
+    """The account at the sum of its positions' last marks; True once equity reached zero."""
     equity = account.cash_quote + unrealised
     account.equity_quote = equity
     account.exposure_quote = exposure
-    account.peak_equity = max(account.peak_equity, equity)
-    if equity <= 0.0:
-        account.exhausted = True
+    if equity > account.peak_equity:
+        account.peak_equity = equity
+    elif equity < account.peak_equity * (1.0 - account.drawdown_max):
+        account.drawdown_max = 1.0 - equity / account.peak_equity
+    if equity > 0.0 or account.exhausted:
+        return False
+    account.exhausted = True
+    return True
+
+
+@kernel
+def drop_entries(account: Any, streams: Records) -> None:
+    """At zero equity it is over: working entries go now, positions with the next `on_bar`."""
+    for k in range(len(streams)):
+        drop_entry(account, streams[k])
 
 
 @kernel
@@ -140,7 +152,8 @@ def mark(account: Any, streams: Records) -> None:
         own_unrealised, own_exposure = open_value(streams[k].position)
         unrealised += own_unrealised
         exposure += own_exposure
-    settle_marks(account, unrealised, exposure)
+    if settle_marks(account, unrealised, exposure):
+        drop_entries(account, streams)
 
 
 @kernel
@@ -184,7 +197,7 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
     equity = tape.equity
     cursors = np.zeros(len(streams), np.int64)
     last_context = contexts.shape[1] - 1
-    rows = 0
+    rows = tape.counts[0]
     time = earliest(bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
@@ -216,8 +229,8 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
                 own_unrealised, own_exposure = open_value(stream.position)
                 unrealised += own_unrealised
                 exposure += own_exposure
-        if stirred:
-            settle_marks(account, unrealised, exposure)
+        if stirred and settle_marks(account, unrealised, exposure):
+            drop_entries(account, streams)
         write_equity(account, equity[rows], time + streams[0].bar_ms)
         rows += 1
         time = following

@@ -223,10 +223,10 @@ class Feed(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What `kernel.run` writes: preallocated rows and `counts` of how many it used.
+    """What `kernel.run` writes: preallocated rows and `counts` of how many are used.
 
-    `counts` is (equity rows, fills, trades). Bounds: one equity row a bar; FILLS_PER_BAR fills a
-    bar.
+    `counts` is (equity rows, fills, trades); a run goes on after them. Bounds of one chunk: one
+    equity row, FILLS_PER_BAR fills and TRADES_PER_BAR trades a bar.
     """
 
     equity: Records
@@ -237,3 +237,6 @@ class Tape(NamedTuple):
 
 FILLS_PER_BAR = SLOT_COUNT + 2
 """At most: each slot once inside the bar, an entry at its close, a close at its close."""
+
+TRADES_PER_BAR = 2
+"""At most: a position is closed once a bar; one more for the end of the data."""
