@@ -12,6 +12,7 @@ STRATEGY ?= three_r
 SYMBOL ?= BTCUSDT
 VENUE ?= synthetic
 ARGS ?=
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install venues demo backtest test check lint types layers test-jit test-plain test-bounds \
@@ -54,7 +55,7 @@ backtest: $(VENV)/.base ## Backtest STRATEGY on SYMBOL of VENUE: equity.png and 
 # --- prove -----------------------------------------------------------------------------------------------------
 
 test: $(VENV)/.dev ## Every test, kernels compiled
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 check: lint types layers test-jit test-plain test-bounds ## Everything that must pass before a commit lands
 
@@ -69,15 +70,15 @@ layers: $(VENV)/.dev ## import-linter: imports point one way
 	$(BIN)/lint-imports --no-logo
 
 test-jit: $(VENV)/.dev
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS)
 
 test-plain: $(VENV)/.dev ## Every test as plain Python, with coverage of at least 95 %
 	rm -f .coverage .coverage.*
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n 2 --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n $(WORKERS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
 
 test-bounds: $(VENV)/.dev ## Kernel tests with array bounds checked
-	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest -q tests/core tests/scenarios tests/parity tests/property tests/naive tests/oracle
+	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest -q -n $(WORKERS) tests/core tests/scenarios tests/parity tests/property tests/naive tests/oracle
 
 fmt: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix

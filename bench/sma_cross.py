@@ -76,19 +76,24 @@ class GivenCrosses:
         self._spec = spec_of("given_crosses", BarSeries(KEY, bars, (), ""))
         self._account = AccountSpec(START_QUOTE, new(LIMITS))
         self._params = self._spec.strategy.parameters.record(self._spec.values, KEY.bar_ms)
+        self._tape = RunTape(len(bars), FILLS_PER_CHUNK, FILLS_PER_CHUNK)
         self._crosses = np.zeros(len(bars), np.dtype([("up", "?"), ("down", "?")]))
         self._crosses["up"], self._crosses["down"] = crosses
         self._crosses = self._crosses.view((np.record, self._crosses.dtype))
 
     def run(self) -> tuple[Records, Records]:
-        """TRADE and EQUITY records of one run from a fresh account; every buffer is made anew."""
+        """TRADE and EQUITY records of one run from a fresh account.
+
+        The tape is kept from run to run, as a sweep keeps it: the equity of a run is a view of it.
+        """
         strategy = self._spec.strategy
         account = open_account(self._account)
         streams = open_streams((self._spec,))
         state = new(strategy.state_dtype(self._params))
         signals = np.empty((1, CHUNK_BARS), SIGNAL)
         contexts = unknown_context().reshape(1, 1)
-        tape = RunTape(len(self._bars), FILLS_PER_CHUNK, FILLS_PER_CHUNK)
+        tape = self._tape
+        tape.clear()
         for start in range(0, len(self._bars), CHUNK_BARS):
             bars = self._bars[start : start + CHUNK_BARS]
             crosses = self._crosses[start : start + CHUNK_BARS]

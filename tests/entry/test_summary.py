@@ -14,7 +14,7 @@ from tercel.app.report import named_run
 from tercel.app.statistics import Statistics, summarise
 from tercel.app.verdict import judge
 from tercel.domain.results import BacktestResult, StreamLabel
-from tercel.entry.cli.summary import print_comparison, print_summary
+from tercel.entry.cli.summary import print_comparison, print_paths, print_summary
 
 LONG_PATH = Path("/a/rather/long/path") / ("folder" * 20) / "report.html"
 
@@ -23,14 +23,9 @@ def printed(result: BacktestResult, benchmark: list[tuple[str, Statistics]]) -> 
     file = io.StringIO()
     found = summarise(result)
     held = benchmark[0][1] if benchmark else None
-    print_summary(
-        Console(file=file, width=100),
-        result,
-        found,
-        judge(found, held),
-        benchmark,
-        {"Report": LONG_PATH},
-    )
+    console = Console(file=file, width=100)
+    print_summary(console, result, found, judge(found, held), benchmark)
+    print_paths(console, {"Report": LONG_PATH})
     return file.getvalue()
 
 

@@ -48,7 +48,7 @@ from tercel.domain.errors import StrategyError, UserError
 from tercel.domain.results import BacktestResult, StreamLabel
 from tercel.domain.times import format_time
 
-CHUNK_BARS = 16_384
+CHUNK_BARS = 32_768
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,12 @@ class RunTape:
         self._fills: list[Records] = []
         self._trades: list[Records] = []
 
+    def clear(self) -> None:
+        """Ready for another run over the same room; views of `equity` are written over."""
+        self._counts[:] = 0
+        self._fills.clear()
+        self._trades.clear()
+
     def next_chunk(self) -> Tape:
         """What the kernel writes into next; what it wrote before is kept."""
         self._keep()

@@ -78,9 +78,8 @@ def backtest(
 ) -> None:
     """Trade strategies over bars of the lake on one account, and report honestly what happened.
 
-    Prints a summary and writes a run folder: stats.json, trades, fills and equity as Parquet,
-    equity.png,
-    report.html and run.json. The same input gives the same bytes.
+    Prints a summary, then writes a run folder: stats.json, trades, fills and equity as Parquet,
+    equity.png, report.html and run.json. The same input gives the same bytes.
     """
     from tercel.app import runs as runs_app
     from tercel.app.prepare import RunRequest
@@ -154,26 +153,27 @@ def _moment(text: str | None, name: str, *, whole_day: bool) -> int | None:
 
 
 def _show(report: Report, folder: Path, request: RunRequest, *, write: bool) -> None:
-    """Write the run folder, then print the summary with its paths."""
+    """Print the summary, then write the run folder and say where it is: drawing takes seconds."""
     from tercel.app.runs import folder_name
-    from tercel.entry.cli.summary import print_summary
+    from tercel.entry.cli.summary import print_paths, print_summary
 
-    paths: dict[str, Path] = {}
+    screen = terminal.console()
+    benchmark = [(run.name, run.statistics) for run in report.benchmarks]
+    print_summary(screen, report.result, report.statistics, report.verdict, benchmark)
     if write:
         from tercel.adapters.report import write_run
 
         names = list(dict.fromkeys(label.strategy for label in report.result.labels))
         target = folder / folder_name(names, request.symbols, report.record.created_time)
         written = write_run(_free(target), report)
-        paths = {
-            "report": written.report,
-            "equity": written.equity_picture,
-            "stats": written.stats,
-        }
-    benchmark = [(run.name, run.statistics) for run in report.benchmarks]
-    print_summary(
-        terminal.console(), report.result, report.statistics, report.verdict, benchmark, paths
-    )
+        print_paths(
+            screen,
+            {
+                "report": written.report,
+                "equity": written.equity_picture,
+                "stats": written.stats,
+            },
+        )
 
 
 def _free(folder: Path) -> Path:

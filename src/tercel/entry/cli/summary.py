@@ -36,11 +36,10 @@ def print_summary(
     statistics: Statistics,
     verdict: Verdict,
     benchmark: Sequence[tuple[str, Statistics]],
-    paths: Mapping[str, Path],
 ) -> None:
     """Print everything a reader needs before opening the report; fits 100 columns and a pipe.
 
-    `benchmark`: named statistics, buy-and-hold first. `paths`: what was written, by name.
+    `benchmark`: named statistics, buy-and-hold first.
     """
     console.print()
     console.print(verdict.headline, style=STYLES[verdict.code], markup=False)
@@ -52,6 +51,10 @@ def print_summary(
         _print_groups(console, "Stream", statistics.by_stream)
     _print_refusals(console, result)
     _print_warnings(console, result)
+
+
+def print_paths(console: Console, paths: Mapping[str, Path]) -> None:
+    """What was written, by name."""
     for name, path in paths.items():
         # soft_wrap: a path cut in two cannot be copied
         console.print(f"{name}: {path}", soft_wrap=True, markup=False)
