@@ -167,12 +167,15 @@ def live(desk: Desk) -> list[Measurement]:
     def through() -> None:
         for bar in bars[LIVE_WARM_UP_BARS:]:
             strategy.step(state, bar, context, params, signal)
-            kernel.on_bar(account, stream, bar, context, signal)
+            kernel.settle_bar(account, stream, bar, context)
+            kernel.mark(account, streams)
+            kernel.on_bar(account, stream, bar, signal)
 
     samples: list[float] = []
     for _ in range(desk.runs):
         account: Any = open_account(account_spec)
-        stream = open_streams(specs)[0]
+        streams = open_streams(specs)
+        stream = streams[0]
         state = new(strategy.state_dtype(params))
         signal = quiet_signals(1)[0]
         for bar in bars[:LIVE_WARM_UP_BARS]:

@@ -112,9 +112,7 @@ class Twin:
             self.open["funding"] -= paid
             self.cash -= paid
         if signal["side"] and self.open is None:
-            quantity = math.floor(
-                RISK * self.equity[-1] / signal["stop_distance"] / LOT * (1 + 1e-9)
-            )
+            quantity = math.floor(RISK * self.cash / signal["stop_distance"] / LOT * (1 + 1e-9))
             self.wanted = {
                 "side": int(signal["side"]),
                 "stop": float(signal["stop_distance"]),
@@ -126,8 +124,6 @@ class Twin:
         unrealised = 0.0
         if self.open is not None:
             move = bar["close"] - self.open["entry_price"]
-            if self.timing == "close" and self.open["entry_time"] == time:
-                move = 0.0  # marked at what was paid until the next close
             unrealised = self.open["side"] * self.open["quantity"] * move
         self.equity.append(self.cash + unrealised)
 

@@ -125,14 +125,19 @@ class Run:
         context = unknown_contexts(1)[0]
         times = np.unique(np.concatenate([bars["open_time"] for bars in self.bars]))
         for row, time in enumerate(times):
+            here = []
             for k, made in enumerate(self.streams):
                 at = int(np.searchsorted(self.bars[k]["open_time"], time))
                 if at == len(self.bars[k]) or self.bars[k]["open_time"][at] != time:
                     continue
-                bar, signal = self.bars[k][at], self.signals[k][at]
+                here.append((made, self.bars[k][at], self.signals[k][at]))
+            for made, bar, _ in here:
                 fills.begin_bar(made, bar)
                 matching.match_bar(self.account, made, bar, tape)
-                kernel.on_bar(self.account, made, bar, context, signal)
+                kernel.settle_bar(self.account, made, bar, context)
+            kernel.mark(self.account, self.streams)
+            for made, bar, signal in here:
+                kernel.on_bar(self.account, made, bar, signal)
                 matching.match_close(self.account, made, bar, tape)
             kernel.mark(self.account, self.streams)
             kernel.write_equity(self.account, tape.equity[row], int(time) + 60_000)

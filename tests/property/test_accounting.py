@@ -135,7 +135,9 @@ def one_bar_at_a_time(settings_: Any, bars: Records, signals: Records) -> Iterat
     for bar, signal in zip(bars, signals, strict=True):
         fills.begin_bar(made, bar)
         matching.match_bar(purse, made, bar, tape)
-        kernel.on_bar(purse, made, bar, context, signal)
+        kernel.settle_bar(purse, made, bar, context)
+        kernel.mark(purse, desk)
+        kernel.on_bar(purse, made, bar, signal)
         matching.match_close(purse, made, bar, tape)
         kernel.mark(purse, desk)
         _, fill_count, trade_count = (int(count) for count in tape.counts)

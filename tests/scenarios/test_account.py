@@ -17,7 +17,7 @@ from tests.desk import (
     trade,
 )
 
-from tercel.core.codes import Side, SizeMode, SlippageModel, Slot
+from tercel.core.codes import EntryTiming, Side, SizeMode, SlippageModel, Slot
 from tercel.core.plan import TradePlan
 from tercel.core.records import Records
 
@@ -165,20 +165,56 @@ def test_a_smaller_loss_does_not_block() -> None:
 
 
 def test_at_zero_equity_everything_is_closed_and_nothing_opened_again() -> None:
-    """100 units of 100 on an account of 500: 6 lower it is gone; the account stays shut."""
+    """100 units of 100 on an account of 500: 6 lower it is gone, and sold at that close."""
     bars = candles("100 100 100 100\n100 100 94 94\n94 95 93 95\n95 200 95 200\n200 200 200 200")
     run = trade(stream(quantity=100.0), bars, asked(5, {0: Ask(), 3: Ask()}), on=account(500.0))
-    assert run.exits == [(2, "equity_exhausted", 95.0, 100.0)]
+    assert run.exits == [(1, "equity_exhausted", 94.0, 100.0)]
     assert run.refusals() == {"equity_exhausted": 1}
     assert run.account["exhausted"]
     assert run.account["drawdown_max"] == pytest.approx(1.2)
 
 
 def test_a_day_that_begins_without_equity_allows_nothing() -> None:
-    """A loss beyond the equity, and a limit of loss: no fraction of nothing is computed."""
+    """No equity, and a limit of loss: no fraction of nothing is computed."""
     bars = still(3)
     purse = account(0.0, daily_loss_fraction_max=0.05)
-    assert trade(stream(), bars, asked(3, {0: Ask()}), on=purse).refusals() == {"daily_loss": 1}
+    refusals = trade(stream(), bars, asked(3, {0: Ask()}), on=purse).refusals()
+    assert refusals == {"equity_exhausted": 1}
+
+
+def test_a_loss_in_the_same_candle_counts_before_the_next_entry() -> None:
+    """Stopped out for half of it; the entry at that close risks half of what is left."""
+    bars = candles("100 100 100 100\n100 100 89 95\n95 95 95 95")
+    half = stream(mode=SizeMode.RISK, risk_fraction=0.5)
+    run = trade(half, bars, asked(3, {0: Ask(), 1: Ask()}), on=account(10_000.0))
+    assert run.entries == [(0, 100.0, 500.0), (1, 95.0, 250.0)]
+    purse = account(10_000.0, daily_loss_fraction_max=0.05)
+    blocked = trade(half, bars, asked(3, {0: Ask(), 1: Ask()}), on=purse)
+    assert blocked.refusals() == {"daily_loss": 1}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_a_minute_settled_counts_for_every_stream(first: int) -> None:
+    """One position at most: the stop of one symbol makes room for the other, in either order."""
+    stopped = candles("100 100 100 100\n100 100 89 95\n95 95 95 95")
+    calm = candles("100 100 100 100\n100 100 100 100\n100 100 100 100")
+    bars = [stopped, calm] if first == 0 else [calm, stopped]
+    signals = [asked(3, {0: Ask()}), asked(3, {1: Ask()})]
+    signals = signals if first == 0 else signals[::-1]
+    run = trade([stream(), stream()], bars, signals, on=account(positions_max=1))
+    assert run.refusals(0) == run.refusals(1) == {}
+    assert (len(run.trades), run.account["open_positions"]) == (1, 1)
+
+
+@pytest.mark.parametrize("waits", ["limit", "next_open"])
+def test_entries_that_wait_take_room_of_the_leverage(waits: str) -> None:
+    """Three symbols at 50,000 each, equity 10,000, at most five times that: one of them."""
+    bars = [candles("100 100 100 100\n100 100 99 100\n100 100 100 100") for _ in range(3)]
+    plan = TradePlan(entry="limit") if waits == "limit" else None
+    timing = EntryTiming.NEXT_OPEN if waits == "next_open" else EntryTiming.CLOSE
+    made = [stream(plan, quantity=500.0, leverage_max=5.0, entry_timing=timing) for _ in bars]
+    run = trade(made, bars, [asked(3, {0: Ask()}) for _ in bars], on=account(10_000.0))
+    assert [run.refusals(k) for k in range(3)] == [{}, {"no_margin": 1}, {"no_margin": 1}]
 
 
 def test_at_zero_equity_working_entries_are_dropped() -> None:

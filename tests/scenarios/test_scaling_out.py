@@ -137,7 +137,7 @@ SCENARIOS = (
         "after the first leg the stop stands at the entry",
         """
         100 100 100 100
-        100 111 100 108
+        101 111 101 108
         108 108  99 100
         """,
         plan=TradePlan(legs=((1.0, 0.5), (3.0, 0.5)), breakeven_after_leg=1),
@@ -151,6 +151,7 @@ SCENARIOS = (
         118 118 109 110
         """,
         plan=TradePlan(legs=((1.0, 0.4), (2.0, 0.3), (4.0, 0.3)), stop_follows_legs=True),
+        settings={"intrabar": IntrabarMode.OPTIMISTIC},
         exits=(
             (1, "target_1", 110.0, 0.4),
             (1, "target_2", 120.0, 0.3),
@@ -158,18 +159,52 @@ SCENARIOS = (
         ),
     ),
     Scenario(
-        "a stop that followed to where price no longer is fills at the next open",
+        "stop first: price is assumed to come back to a stop that has just moved",
         """
         100 100 100 100
-        100 121 100 105   # both legs; the stop stands at 110, price at 105
-        104 106 103 105
+        100 121 100 118   # both legs; the stop moves to 110, and the low may have come after
         """,
         plan=TradePlan(legs=((1.0, 0.4), (2.0, 0.3), (4.0, 0.3)), stop_follows_legs=True),
         exits=(
             (1, "target_1", 110.0, 0.4),
             (1, "target_2", 120.0, 0.3),
-            (2, "stop", 104.0, 0.3),
+            (1, "stop", 110.0, 0.3),
         ),
+    ),
+    Scenario(
+        "on the path low, high, close: a close beyond the stop that moved met it on the way",
+        """
+        100 100 100 100
+        100 121  99 105   # a rising candle; the stop moves to 110, the close is 105
+        """,
+        plan=TradePlan(legs=((1.0, 0.4), (2.0, 0.3), (4.0, 0.3)), stop_follows_legs=True),
+        settings={"intrabar": IntrabarMode.OHLC_PATH},
+        exits=(
+            (1, "target_1", 110.0, 0.4),
+            (1, "target_2", 120.0, 0.3),
+            (1, "stop", 110.0, 0.3),
+        ),
+    ),
+    Scenario(
+        "on the path high, low, close: price comes back through the stop that moved",
+        """
+        100 100 100 100
+        104 111  99 103   # a falling candle
+        """,
+        plan=TradePlan(legs=((1.0, 0.5), (3.0, 0.5)), breakeven_after_leg=1),
+        settings={"intrabar": IntrabarMode.OHLC_PATH},
+        exits=((1, "target_1", 110.0, 0.5), (1, "stop", 100.0, 0.5)),
+    ),
+    Scenario(
+        "optimistic: a stop that has just moved is met only by a close beyond it",
+        """
+        100 100 100 100
+        100 111  99 101
+        101 112 101 112
+        """,
+        plan=TradePlan(legs=((1.0, 0.5), (1.2, 0.5)), breakeven_after_leg=1),
+        settings={"intrabar": IntrabarMode.OPTIMISTIC, "limit_through_ticks": 0.0},
+        exits=((1, "target_1", 110.0, 0.5), (2, "target_2", 112.0, 0.5)),
     ),
     Scenario(
         "a stop that moved inside a candle fills where it then stood, not at the open below it",

@@ -38,6 +38,7 @@ __all__ = [
     "on_bar",
     "on_fill",
     "run",
+    "settle_bar",
 ]
 
 DAY_MS = 86_400_000
@@ -69,6 +70,8 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
     fills.order_market(stream, Slot.ENTRY, signal.side, quantity, ExitReason.NONE)
     order = stream.orders[Slot.ENTRY]
     order.placed_time = bar.open_time + stream.bar_ms
+    order.placed_price = bar.close
+    account.working_quote += quantity * bar.close
     order.reposts = 0
     if stream.plan.entry_kind != OrderKind.MARKET:
         order.kind = stream.plan.entry_kind
@@ -78,23 +81,26 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
 
 
 @kernel
-def on_bar(account: Any, stream: Any, bar: Any, context: Any, signal: Any) -> None:
-    """Decide at a closed bar: settle, manage, then consider the signal. The answer is in the order
-    table.
-
-    One signature for batch and live: `account` ACCOUNT, `stream` STREAM, `bar` BAR, `context`
-    CONTEXT,
-    `signal` SIGNAL records.
-    """
+def settle_bar(account: Any, stream: Any, bar: Any, context: Any) -> None:
+    """What the close of a bar brings by itself: a new day, a new mark, funding."""
     if bar.open_time >= account.day_end:
         account.day_end = (bar.open_time // DAY_MS + 1) * DAY_MS
         account.day_start_equity = account.equity_quote
-    position = stream.position
-    if position.quantity > 0.0:
+    if stream.position.quantity > 0.0:
         time = bar.open_time + stream.bar_ms
-        position.mark_price = bar.close
+        stream.position.mark_price = bar.close
         if stream.costs.funding_interval_ms > 0 and time >= stream.funding_time:
             settle_funding(account, stream, time, context)
+
+
+@kernel
+def on_bar(account: Any, stream: Any, bar: Any, signal: Any) -> None:
+    """Decide at a closed bar, once it is settled and the account marked: manage, then the signal.
+
+    The answer is in the stream's order table. One signature for batch and live: `account` ACCOUNT,
+    `stream` STREAM, `bar` BAR, `signal` SIGNAL records.
+    """
+    if stream.position.quantity > 0.0:
         manage.at_close(stream, bar, signal)
         if account.exhausted and stream.orders[Slot.CLOSE].status == OrderStatus.EMPTY:
             manage.close(stream, ExitReason.EQUITY_EXHAUSTED)
@@ -144,14 +150,26 @@ def drop_entries(account: Any, streams: Records) -> None:
 
 
 @kernel
+def working_value(order: Any) -> float:
+    """What a working entry may still come to cost; 0 when there is none."""
+    if order.status == OrderStatus.EMPTY:
+        return 0.0
+    value: float = order.placed_price * order.quantity
+    return value
+
+
+@kernel
 def mark(account: Any, streams: Records) -> None:
-    """Equity and exposure at the streams' last marks."""
+    """Equity, exposure and working entries at the streams' last marks."""
     unrealised = 0.0
     exposure = 0.0
+    working = 0.0
     for k in range(len(streams)):
         own_unrealised, own_exposure = open_value(streams[k].position)
         unrealised += own_unrealised
         exposure += own_exposure
+        working += working_value(streams[k].orders[Slot.ENTRY])
+    account.working_quote = working
     if settle_marks(account, unrealised, exposure):
         drop_entries(account, streams)
 
@@ -189,13 +207,14 @@ def write_equity(account: Any, row: Any, time: int) -> None:
 def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
     """Trade a chunk of bars and signals of every stream on one account, in time order.
 
-    Streams of the same minute act in their own order, then the account is marked once. State stays
-    in
+    Each minute has two passes. First every stream settles what the bar did to it, and the account
+    is marked; then every stream decides, in its own order, knowing all of that. State stays in
     `account` and `streams`; `tape` receives equity rows, fills and finished trades.
     """
     bars, contexts, signals, lengths = feed.bars, feed.contexts, feed.signals, feed.lengths
     equity = tape.equity
     cursors = np.zeros(len(streams), np.int64)
+    awake = np.zeros(len(streams), np.bool_)
     last_context = contexts.shape[1] - 1
     rows = tape.counts[0]
     time = earliest(bars, lengths, cursors)
@@ -203,23 +222,21 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
         following = NEVER
         unrealised = 0.0
         exposure = 0.0
+        working = 0.0
         stirred = False
         for k in range(len(streams)):
             stream = streams[k]
             i = cursors[k]
+            awake[k] = False
             if i < lengths[k] and bars[k, i].open_time == time:
                 bar = bars[k, i]
                 if not is_quiet(account, stream, bar, signals[k, i]):
+                    awake[k] = True
                     stirred = True
-                    busy = may_fill(stream, bar)
-                    if busy:
-                        fills.begin_bar(stream, bar)
+                    fills.begin_bar(stream, bar)
+                    if may_fill(stream, bar):
                         match_bar(account, stream, bar, tape)
-                    on_bar(account, stream, bar, contexts[k, min(i, last_context)], signals[k, i])
-                    if asks_market(stream):
-                        if not busy:
-                            fills.begin_bar(stream, bar)
-                        match_close(account, stream, bar, tape)
+                    settle_bar(account, stream, bar, contexts[k, min(i, last_context)])
                 i += 1
                 cursors[k] = i
             if i < lengths[k]:
@@ -229,8 +246,22 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
                 own_unrealised, own_exposure = open_value(stream.position)
                 unrealised += own_unrealised
                 exposure += own_exposure
-        if stirred and settle_marks(account, unrealised, exposure):
-            drop_entries(account, streams)
+            working += working_value(stream.orders[Slot.ENTRY])
+        if stirred:
+            account.working_quote = working
+            if settle_marks(account, unrealised, exposure):
+                drop_entries(account, streams)
+            filled = False
+            for k in range(len(streams)):
+                if awake[k]:
+                    stream = streams[k]
+                    i = cursors[k] - 1
+                    on_bar(account, stream, bars[k, i], signals[k, i])
+                    if asks_market(stream):
+                        match_close(account, stream, bars[k, i], tape)
+                        filled = True
+            if filled:
+                mark(account, streams)
         write_equity(account, equity[rows], time + streams[0].bar_ms)
         rows += 1
         time = following

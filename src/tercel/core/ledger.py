@@ -48,6 +48,7 @@ def book_entry(account: Any, stream: Any, fill: Any) -> None:
     position.entry_quantity = total
     position.quantity += fill.quantity
     account.exposure_quote += fill.price * fill.quantity
+    account.working_quote -= stream.orders[Slot.ENTRY].placed_price * fill.quantity
     manage.protect(stream)
 
 
@@ -175,6 +176,7 @@ def drop_entry(account: Any, stream: Any) -> None:
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.EMPTY:
         return
+    account.working_quote -= order.placed_price * order.quantity
     manage.end_entry(stream)
     if stream.position.quantity == 0.0:
         account.open_positions -= 1

@@ -29,23 +29,39 @@ def take(account: Any, stream: Any, bar: Any, slot: int, price: float, tape: Tap
 
 
 @kernel
-def match_stop(account: Any, stream: Any, bar: Any, slot: int, moved: bool, tape: Tape) -> None:
-    """A resting stop (or trailing stop): once reached it takes whatever it can get, in later bars
-    too.
-
-    `moved`: it came to its price inside this bar, so that where the bar opened says nothing.
-    """
+def match_stop(account: Any, stream: Any, bar: Any, slot: int, tape: Tape) -> None:
+    """A resting (trailing) stop: once reached it takes what it can get, in later bars too."""
     order = stream.orders[slot]
     if order.status != OrderStatus.RESTING:
         return
     price = fills.stop_price(order, bar)
     if math.isnan(price):
         return
-    if moved:
-        price = order.price
     order.status = OrderStatus.TRIGGERED
     manage.end_entry(stream)
     take(account, stream, bar, slot, price, tape)
+
+
+@kernel
+def match_moved_stop(
+    account: Any, stream: Any, bar: Any, before: float, came_back: bool, tape: Tape
+) -> None:
+    """The stop again, where a target has just moved it from `before`: it fills at its own price.
+
+    Where the bar opened says nothing of it. `came_back` says that the whole bar may still follow
+    the target; else only its close is sure to.
+    """
+    order = stream.orders[Slot.STOP]
+    if order.status != OrderStatus.RESTING or order.price == before:
+        return
+    last = bar.low if order.side == Side.SHORT else bar.high
+    if not came_back:
+        last = bar.close
+    if (order.price - last) * order.side > 0.0:
+        return
+    order.status = OrderStatus.TRIGGERED
+    manage.end_entry(stream)
+    take(account, stream, bar, Slot.STOP, order.price, tape)
 
 
 @kernel
@@ -63,33 +79,39 @@ def match_targets(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
 
 @kernel
 def match_exits(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
-    """Stop, targets and trailing stop against one bar, in the order the fill rules assume."""
+    """Stop, targets and trailing stop against one bar, in the order the fill rules assume.
+
+    A target may move the stop. Whether price comes back to it in the same bar is assumed in the
+    same spirit: always (STOP_FIRST), as the path goes (OHLC_PATH), only when it closes there.
+    """
     mode = stream.rules.intrabar
+    before = stream.orders[Slot.STOP].price
     if mode == IntrabarMode.STOP_FIRST:
-        match_stop(account, stream, bar, Slot.STOP, False, tape)
+        match_stop(account, stream, bar, Slot.STOP, tape)
         match_targets(account, stream, bar, tape)
-        match_stop(account, stream, bar, Slot.TRAIL, False, tape)
+        match_moved_stop(account, stream, bar, before, True, tape)
+        match_stop(account, stream, bar, Slot.TRAIL, tape)
         return
     # A rising bar is taken to have visited its low first: bad for a long, good for a short.
     rising = bar.close >= bar.open
     adverse_first = rising == (stream.position.side == Side.LONG)
     if mode == IntrabarMode.OHLC_PATH and adverse_first:
-        match_stop(account, stream, bar, Slot.TRAIL, False, tape)
-        match_stop(account, stream, bar, Slot.STOP, False, tape)
+        match_stop(account, stream, bar, Slot.TRAIL, tape)
+        match_stop(account, stream, bar, Slot.STOP, tape)
         match_targets(account, stream, bar, tape)
+        match_moved_stop(account, stream, bar, before, False, tape)
+        return
+    match_targets(account, stream, bar, tape)
+    match_stop(account, stream, bar, Slot.TRAIL, tape)
+    if stream.orders[Slot.STOP].price == before:
+        match_stop(account, stream, bar, Slot.STOP, tape)
     else:
-        before = stream.orders[Slot.STOP].price
-        match_targets(account, stream, bar, tape)
-        match_stop(account, stream, bar, Slot.TRAIL, False, tape)
-        moved = stream.orders[Slot.STOP].price != before
-        match_stop(account, stream, bar, Slot.STOP, moved, tape)
+        match_moved_stop(account, stream, bar, before, mode == IntrabarMode.OHLC_PATH, tape)
 
 
 @kernel
 def match_entry(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
-    """A working entry: a market one takes the open and drops the rest; a limit one waits for its
-    price.
-    """
+    """A working entry: a market one takes the open and drops the rest, a limit one waits."""
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.TRIGGERED:
         take(account, stream, bar, Slot.ENTRY, bar.open, tape)
@@ -100,10 +122,9 @@ def match_entry(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     if not math.isnan(price) and fills.make(stream, bar, Slot.ENTRY, price, fill):
         on_fill(account, stream, fill, tape)
         # Whether the high came before or after this fill is unknown: only the stop may follow it in
-        # this bar,
-        # unless the user asked for optimism.
+        # this bar, unless the user asked for optimism.
         if stream.rules.intrabar != IntrabarMode.OPTIMISTIC:
-            match_stop(account, stream, bar, Slot.STOP, False, tape)
+            match_stop(account, stream, bar, Slot.STOP, tape)
             stream.watch_low, stream.watch_high = -math.inf, math.inf
 
 
@@ -143,6 +164,7 @@ def match_close(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     if stream.orders[Slot.ENTRY].status == OrderStatus.TRIGGERED:
         take(account, stream, bar, Slot.ENTRY, bar.close, tape)
         drop_entry(account, stream)
+        stream.position.mark_price = bar.close
 
 
 @kernel

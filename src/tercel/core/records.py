@@ -116,6 +116,7 @@ ORDER = rec(
     ("quantity", "f8"),                  # still to fill, base
     ("reason", "i8"),                    # codes.ExitReason for exits
     ("placed_time", "i8"),
+    ("placed_price", "f8"),              # close when it was asked for: what it may come to cost
     ("wait_bars", "i8"), ("reposts", "i8"),
 )
 
@@ -158,6 +159,7 @@ ACCOUNT = rec(
     ("cash_quote", "f8"),                # start + realised - fees - slippage + funding
     ("equity_quote", "f8"),              # cash + unrealised, at the last marks
     ("exposure_quote", "f8"),            # sum of |quantity| * mark
+    ("working_quote", "f8"),             # the same of entries that are not filled yet
     ("gross_quote", "f8"),               # realised, before slippage and fees
     ("fee_quote", "f8"), ("slippage_quote", "f8"),
     ("funding_quote", "f8"),             # received (+) or paid (-)

@@ -56,7 +56,8 @@ def size(account: Any, stream: Any, price: float, stop_distance: float) -> tuple
     if sizing.notional_max > 0.0:
         quantity = min(quantity, sizing.notional_max / price)
     if sizing.leverage_max > 0.0:
-        room = account.equity_quote * sizing.leverage_max - account.exposure_quote
+        taken = account.exposure_quote + account.working_quote
+        room = account.equity_quote * sizing.leverage_max - taken
         if room <= 0.0:
             return Refusal.NO_MARGIN, 0.0
         quantity = min(quantity, room / price)

@@ -156,7 +156,10 @@ def regime(state: Any, params: Any) -> int:
     """LONG or SHORT when trend and volatility agree, else the reason why not."""
     seen = state.seen
     volatility = seen.volatility
-    if not rank_ready(state.ranked, params.vol_window) or math.isnan(seen.trend + seen.atr):
+    warm = rank_ready(state.ranked, params.vol_window) and rank_ready(
+        state.recent, params.trend_vol_len
+    )
+    if not warm or math.isnan(seen.trend + seen.atr):
         return WARMING_UP
     if not is_below_quantile(
         state.recent, volatility, params.trend_vol_len, params.trend_vol_quantile
@@ -166,8 +169,10 @@ def regime(state: Any, params: Any) -> int:
     if seen.trend > 0.0:
         is_low = is_below_quantile(state.ranked, volatility, params.vol_window, 1.0 - high)
         return LONG if is_low else VOLATILITY_MISMATCH
+    if not seen.trend < 0.0:
+        return TREND_NEUTRAL
     is_high = is_above_quantile(state.ranked, volatility, params.vol_window, high)
-    return SHORT if is_high and seen.trend < 0.0 else VOLATILITY_MISMATCH
+    return SHORT if is_high else VOLATILITY_MISMATCH
 
 
 @kernel
