@@ -2,11 +2,12 @@
 
 For every position of a stretch of real bars:
 1. the history is cut off there, and the strategy's batch loop is run over what is left;
-2. the last bar of it is bent (its prices times 1.5, its volumes too), and the loop is run again.
+2. the bar after it is bent (most of it times 1.5, close and taker volumes times 1.25, so that the
+   ratios between them change too), and the loop is run again.
 
 Every signal before the cut must be the same, bit for bit, as in the run over the whole stretch.
-Then the step is
-called one bar at a time, as live does, and must give the same signals as the batch loop.
+Then the step is called one bar at a time, as live does, and must give the same signals as the
+batch loop.
 
 A step cannot see bars to come; a batch loop written by hand could (`bars[i + 1]`). This finds it at
 every bar.
@@ -25,12 +26,16 @@ from tercel.core.jit import new
 from tercel.core.records import Records
 from tercel.domain.errors import DataError
 
-BEND = 1.5
 BARS_MIN = 10
-BENT_FIELDS = (
-    "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume",
-    "taker_buy_quote_volume", "bid_size", "ask_size",
-)  # fmt: skip
+BEND = {
+    "open": 1.5, "high": 1.5, "low": 1.5, "close": 1.25,
+    "volume": 1.5, "quote_volume": 1.5, "count": 1.5,
+    "taker_buy_volume": 1.25, "taker_buy_quote_volume": 1.25,
+    "bid_size": 1.5, "ask_size": 1.25, "spread_bps": 1.5,
+}  # fmt: skip
+"""Factor of each field. One factor for all would leave what a strategy looks at as it was: the
+close against the bar's VWAP, the takers' share of the volume, bids against asks.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class LookaheadReport:
 
     strategy: str
     bars: int
-    """Positions at which history was cut off."""
+    """Positions at which history was cut off: all, or those up to the cut that found a leak."""
     signals: int
     """Entry signals among them: a stretch without any proves little."""
     first_leak: int | None = None
@@ -84,11 +89,11 @@ def check_lookahead(
     progress.start(f"look-ahead {strategy.name}", len(bars))
     params = strategy.parameters.record(values, bar_ms)
     whole = signals_of(strategy, bars, params)
-    leak = None
+    leak, proved = None, len(bars)
     for cut in range(1, len(bars)):
         bent = bars[: cut + 1].copy()
-        for name in BENT_FIELDS:
-            bent[name][-1] *= BEND
+        for name, factor in BEND.items():
+            bent[name][-1] *= factor
         for history in (bars[:cut], bent):
             found = signals_of(strategy, history, params)
             at = first_unequal(found[:cut], whole[:cut])
@@ -96,11 +101,12 @@ def check_lookahead(
                 leak = at
         progress.advance()
         if leak is not None:
+            proved = cut
             break
     difference = first_unequal(stepped_signals(strategy, bars, params), whole)
     return LookaheadReport(
         strategy=strategy.name,
-        bars=len(bars),
+        bars=proved,
         signals=int(np.count_nonzero(whole["side"])),
         first_leak=None if leak is None else int(bars["open_time"][leak]),
         first_difference=None if difference is None else int(bars["open_time"][difference]),
