@@ -1,14 +1,16 @@
 """Bars for tests: real ones from the data folder beside the checkout, and seeded invented ones.
 
 Real data are looked for in `TERCEL_TEST_DATA`, else in `../shared/data` beside the checkout. A test
-that asks for them where there are none is skipped, with a message that says so.
+that asks for them where there are none is skipped, with a message that says so; with
+`TERCEL_TEST_DATA_REQUIRED=1` it fails, so that CI cannot pass by skipping them.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -26,20 +28,35 @@ FIRST_OPEN_TIME = 1_688_169_600_000  # 2023-07-01 00:00 UTC
 Bars = npt.NDArray[Any]
 
 
+def no_real_data(where: Path) -> NoReturn:
+    """Skip the test that wants real data; fail it where they must be there."""
+    message = f"no real market data in {where}: set TERCEL_TEST_DATA"
+    if os.environ.get("TERCEL_TEST_DATA_REQUIRED", "0") not in ("", "0"):
+        pytest.fail(f"{message} (TERCEL_TEST_DATA_REQUIRED is set)", pytrace=False)
+    pytest.skip(message)
+
+
 def data_root() -> Path:
-    """The folder of real data, or the test is skipped."""
+    """The folder of real data; without it see `no_real_data`."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     root = Path(os.environ.get("TERCEL_TEST_DATA", beside))
     if not root.is_dir():
-        pytest.skip(f"no real market data in {root}: set TERCEL_TEST_DATA")
+        no_real_data(root)
     return root
+
+
+def real_files(folder: str, names: Iterable[str]) -> list[Path]:
+    """Files of one folder of the real data, all of them; without one see `no_real_data`."""
+    files = [data_root() / folder / name for name in names]
+    for file in files:
+        if not file.is_file():
+            no_real_data(file)
+    return files
 
 
 def real_bars(count: int, file: str = "klines/binance-spot/BTCUSDT/1m/2023-07.parquet") -> Bars:
     """The first `count` bars of a parquet file, as BAR records; unknown columns are NaN."""
-    path = data_root() / file
-    if not path.is_file():
-        pytest.skip(f"no real market data in {path}: set TERCEL_TEST_DATA")
+    [path] = real_files("", [file])
     frame = pl.read_parquet(path).head(count)
     bars = np.zeros(frame.height, BAR)
     for name in BAR.names or ():

@@ -137,7 +137,13 @@ def test_venues_timeframes_and_columns_are_listed() -> None:
 
 def test_environment_variables_and_make_verbs_are_in_the_readme() -> None:
     text = page("README.md").text
-    variables = ("TERCEL_CACHE_DIR", "TERCEL_CONFIG_DIR", "TERCEL_TEST_DATA", "NO_COLOR")
+    variables = (
+        "TERCEL_CACHE_DIR",
+        "TERCEL_CONFIG_DIR",
+        "TERCEL_TEST_DATA",
+        "TERCEL_TEST_DATA_REQUIRED",
+        "NO_COLOR",
+    )
     assert missing((*variables, "TERCEL__GROUP__FIELD"), text) == []
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for verb in ("demo", "test", "check", "fmt", "bench", "backtest"):

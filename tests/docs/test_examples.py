@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.docs.commands import command_of, options_of, parse
 from tests.docs.pages import Page, page, pages
-from tests.market_data import JIT, data_root
+from tests.market_data import JIT, real_files
 
 from tercel.adapters.config import packaged_config_dir, read_settings
 from tercel.app.strategies import load_strategy
@@ -140,10 +140,9 @@ def plain(text: str) -> str:
 def test_the_readme_quotes_a_real_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = data_root() / "klines/binance-spot/BTCUSDT/1m"
-    files = [str(folder / f"{month}.parquet") for month in REAL_MONTHS]
+    files = real_files("klines/binance-spot/BTCUSDT/1m", [f"{m}.parquet" for m in REAL_MONTHS])
     monkeypatch.chdir(tmp_path)
-    assert run("data", "import", *files) == 0
+    assert run("data", "import", *map(str, files)) == 0
     (line,) = [line for line in page("README.md").commands() if "--to 2024-06-25" in line]
     capsys.readouterr()
     assert run(*shlex.split(line)[1:], "--no-report") == 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.desk import JIT
-from tests.market_data import data_root
+from tests.market_data import real_files
 
 from tercel.adapters.clock import SystemClock
 from tercel.adapters.config import packaged_config_dir, read_settings
@@ -38,10 +38,7 @@ MONTHS = (*(f"2023-{month:02}" for month in range(7, 13)), *(f"2024-0{m}" for m 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeBarStore:
     """BTCUSDT spot of July 2023 to June 2024, imported as a user would."""
-    folder = data_root() / "klines/binance-spot/BTCUSDT/1m"
-    files = [folder / f"{month}.parquet" for month in MONTHS]
-    if not all(file.is_file() for file in files):
-        pytest.skip(f"not all months of {MONTHS[0]} to {MONTHS[-1]} in {folder}")
+    files = real_files("klines/binance-spot/BTCUSDT/1m", [f"{month}.parquet" for month in MONTHS])
     store = LakeBarStore(tmp_path_factory.mktemp("golden") / "lake")
     summary = import_paths(
         files, BarFileReader(), store, SystemClock(), SilentProgress(), SourceHints()

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pytest
-from tests.market_data import data_root
+from tests.market_data import real_files
 
 from tercel.adapters.synthetic import generate, market_named
 
@@ -57,11 +56,8 @@ FACTS = (
 
 
 def real_columns() -> dict[str, Floats]:
-    """Columns of the real bars, or the test is skipped."""
-    folder = data_root() / "klines" / "binance-spot" / "BTCUSDT" / "1m"
-    if not (folder / f"{MONTHS[0]}.parquet").is_file():
-        pytest.skip(f"no real market data in {folder}: set TERCEL_TEST_DATA")
-    files = [folder / f"{month}.parquet" for month in MONTHS]
+    """Columns of the real bars; without them see `no_real_data`."""
+    files = real_files("klines/binance-spot/BTCUSDT/1m", [f"{month}.parquet" for month in MONTHS])
     frame = pl.read_parquet(files, columns=list(COLUMNS))
     return {name: frame[name].to_numpy().astype(np.float64) for name in COLUMNS}
 
