@@ -121,7 +121,40 @@ def test_nowhere_to_write_ends_with_one_line(
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match="no writable folder for compiled kernels"):
         jit.open_cache("0123")
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert capsys.readouterr().err == ""  # the message above is the one line
+
+
+def test_a_temporary_folder_is_our_own_and_stays_so(tmp_path: Path) -> None:
+    folder = jit._private_temporary(tmp_path)
+    assert folder == tmp_path / f"tercel-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    jit._private_temporary.cache_clear()
+    assert jit._private_temporary(tmp_path) == folder
+
+
+@pytest.mark.parametrize("planted", ["group", "others", "link", "file", "owner"])
+def test_a_temporary_folder_that_others_could_fill_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    """numba's index files run code when they are loaded."""
+    guessed = tmp_path / f"tercel-{os.getuid()}"
+    if planted == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        guessed.symlink_to(tmp_path / "elsewhere")
+    elif planted == "file":
+        guessed.write_text("")
+    elif planted == "owner":
+        mine = os.getuid()
+        guessed = tmp_path / f"tercel-{mine + 1}"
+        guessed.mkdir(mode=0o700)
+        monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+    else:
+        guessed.mkdir()
+        guessed.chmod(0o770 if planted == "group" else 0o707)
+    folder = jit._private_temporary(tmp_path)
+    assert folder != guessed
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -128,6 +130,33 @@ def _usable(folder: Path) -> bool:
     return True
 
 
+@cache
+def _private_temporary(parent: Path) -> Path:
+    """A folder in `parent` that only this user can write into. Raises OSError when there is none.
+
+    numba's index files run code when they are loaded. `tercel-1000` is a name that anyone can guess
+    and take first, so it is used only when it is ours alone; else a fresh one with a random name.
+    """
+    folder = parent / f"tercel-{os.getuid()}"
+    with suppress(OSError):  # it exists already, or cannot be made: the look below tells
+        folder.mkdir(mode=0o700)
+    with suppress(OSError):
+        found = folder.lstat()  # not stat: a link may point anywhere
+        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not shared:
+            return folder
+    return Path(tempfile.mkdtemp(prefix="tercel-", dir=parent))
+
+
+def _temporary_cache(key: str) -> Path | None:
+    """The folder of `key` in the temporary folder; None where that cannot be written either."""
+    try:
+        folder = _private_temporary(Path(tempfile.gettempdir())) / "kernels" / key
+    except OSError:
+        return None
+    return folder if _usable(folder) else None
+
+
 def open_cache(key: str) -> Path:
     """Point numba's cache at the folder of `key`; a read-only home gets one warning and a temporary
     folder.
@@ -135,17 +164,19 @@ def open_cache(key: str) -> Path:
     folder = cache_root() / "kernels" / key
     if not _usable(folder):
         refused = folder
-        folder = Path(tempfile.gettempdir()) / f"tercel-{os.getuid()}" / "kernels" / key
+        temporary = _temporary_cache(key)
+        if temporary is None:
+            raise SystemExit(
+                "tercel: no writable folder for compiled kernels "
+                f"(tried {refused} and {tempfile.gettempdir()}). "
+                "Set TERCEL_CACHE_DIR to a writable folder."
+            )
+        folder = temporary
         print(  # noqa: T201 (the core has no logger; this line must not be lost)
             f"tercel: kernel cache {refused} cannot be written; using {folder}. "
             "Set TERCEL_CACHE_DIR to a writable folder.",
             file=sys.stderr,
         )
-        if not _usable(folder):
-            raise SystemExit(
-                f"tercel: no writable folder for compiled kernels (tried {refused} and {folder}). "
-                "Set TERCEL_CACHE_DIR to a writable folder."
-            )
     settings.CACHE_DIR = str(folder)
     return folder
 
