@@ -133,17 +133,18 @@ def test_packages(healthy: Surroundings, wanted: list[str], status: Status, deta
 
 
 @pytest.mark.parametrize(
-    ("wanted", "status"),
+    ("wanted", "status", "install"),
     [
-        ("ccxt==4.5.90; extra == 'venues'", Status.OK),
-        ("ccxt==4.5.91 ; extra == 'venues'", Status.WARN),
-        ('nosuch>=1; extra == "venues"', Status.OK),
+        ("ccxt==4.5.90; extra == 'venues'", Status.OK, ""),
+        ("ccxt==4.5.91 ; extra == 'venues'", Status.WARN, "ccxt==4.5.91"),
+        ('nosuch>=1; extra == "venues"', Status.OK, "'nosuch>=1'"),
     ],
 )
-def test_extras(healthy: Surroundings, wanted: str, status: Status) -> None:
+def test_extras(healthy: Surroundings, wanted: str, status: Status, install: str) -> None:
     check = found(replace(healthy, requirements=lambda: [wanted]), "extra venues")
     assert check.status is status
-    assert check.hint in ("", "pip install 'tercel[venues]'")
+    hint = f"install it: `make venues` in Tercel's folder, or pip install {install}"
+    assert check.hint == (hint if install else "")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Read from the installed package's metadata, or from pyproject.toml in a source c
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +37,18 @@ def parse_requirement(line: str) -> Requirement:
     bounds = re.findall(r"(>=|<=|==|!=|~=|<|>)\s*([0-9][^,\s]*)", text)
     extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", marker)
     return Requirement(name[1] if name else text, tuple(bounds), extra[1] if extra else "")
+
+
+def install_hint(package: str) -> str:
+    """How to get the optional `package`, in a checkout and elsewhere."""
+    [wanted] = [r for r in map(parse_requirement, declared_requirements()) if r.package == package]
+    return extra_hint(wanted)
+
+
+def extra_hint(wanted: Requirement) -> str:
+    """The same for a requirement at hand. An extra has a verb of its name in the Makefile."""
+    named = shlex.quote(wanted.package + wanted.range)
+    return f"install it: `make {wanted.extra}` in Tercel's folder, or pip install {named}"
 
 
 def _compare(version: str, operator: str, bound: str) -> bool:

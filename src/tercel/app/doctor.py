@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercel.app.dependencies import Requirement, parse_requirement
+from tercel.app.dependencies import Requirement, extra_hint, parse_requirement
 from tercel.domain.errors import TercelError
 from tercel.domain.times import format_time
 
@@ -145,7 +145,7 @@ def _packages_found(missing: list[str], outside: list[str], good: list[str]) -> 
 def _extra(around: Surroundings, wanted: Requirement) -> Check:
     name = f"extra {wanted.extra}"
     version = _version(around, wanted)
-    hint = f"pip install 'tercel[{wanted.extra}]'"
+    hint = extra_hint(wanted)
     if version is None:
         return Check(name, Status.OK, f"{wanted.package} is not installed (optional)", hint)
     if not wanted.allows(version):

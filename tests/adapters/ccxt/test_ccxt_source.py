@@ -205,8 +205,10 @@ async def test_without_ccxt_it_says_what_to_install(
         return original(name, *rest, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(VenueError, match="make venues"):
+    with pytest.raises(VenueError, match="make venues") as caught:
         await bench.pages(BTC, START)
+    hint = "install it: `make venues` in Tercel's folder, or pip install ccxt==4.5.90"
+    assert hint in str(caught.value)
 
 
 async def test_without_another_address_the_venues_own_is_used(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from tercel.adapters.ccxt.dialects import DIALECTS, Page, rows_to_bars
+from tercel.app.dependencies import install_hint
 from tercel.app.patience import Patience, TryAgainError, parse_retry_after
 from tercel.app.ports import Clock
 from tercel.core.records import Records
@@ -129,8 +130,8 @@ def exchange_class(name: str) -> Any:
         import ccxt.async_support
     except ImportError:
         raise VenueError(
-            "REST klines need the ccxt package; install it with `make venues` in Tercel's own "
-            "folder, or leave REST out with --no-rest"
+            f"REST klines need the ccxt package; {install_hint('ccxt')}; "
+            "or leave REST out with --no-rest"
         ) from None
     return getattr(ccxt.async_support, name)
 
