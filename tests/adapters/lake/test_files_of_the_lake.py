@@ -104,6 +104,19 @@ def test_nothing_of_a_batch_is_written_when_one_month_is_damaged(
     assert (tmp_path / JANUARY).read_bytes() == before
 
 
+def test_a_live_bar_that_its_month_denies_is_reported(store: LakeBarStore, tmp_path: Path) -> None:
+    """The month stays as it is; without a word the live bar would be gone."""
+    bars = make_bars(START, 300)
+    live = bars[150:152].copy()
+    live["close"][0] -= 0.1
+    (tmp_path / CURRENT).write_bytes(parquet.encode(live, KEY.bar_ms))
+    report = store.merge(KEY, bars[200:210], source="archive")
+    assert (report.conflicts, report.unchanged, report.added) == (1, 10, 0)
+    assert report.first_conflict.startswith("2024-02-01 00:30 close: stored ")
+    assert not (tmp_path / CURRENT).exists()
+    assert same_bars(store.read(KEY).bars, bars)
+
+
 def test_a_damaged_live_file_is_named(store: LakeBarStore, tmp_path: Path) -> None:
     (tmp_path / CURRENT).write_bytes(b"")
     with pytest.raises(DataError, match=r"current\.parquet: damaged"):

@@ -195,7 +195,7 @@ class LakeBarStore:
         for month, part in offered.items():
             stored = self._read_month(key, month)
             later = month + 1 in existing or month + 1 in fresh
-            base, _ = _merge_month(key, stored, fresh.get(month, none), stored_goes_on=later)
+            base, absorbed = _merge_month(key, stored, fresh.get(month, none), stored_goes_on=later)
             merged, done = _merge_month(
                 key, base, part, stored_goes_on=later, offered_goes_on=month + 1 in offered
             )
@@ -203,7 +203,11 @@ class LakeBarStore:
                 check_bars(merged, key.bar_ms, source=f"{source} merged into {key}")
             if merged is not stored:
                 writes.append((folder / file_name(month), merged))
+            # Its own bars are no news to the caller, but a bar that the month denies is lost here.
             report += done
+            report += MergeReport(
+                conflicts=absorbed.conflicts, first_conflict=absorbed.first_conflict
+            )
         for path, merged in writes:
             files.write_whole(path, parquet.encode(merged, key.bar_ms))
         self._shorten_current(key, current, set(offered))
