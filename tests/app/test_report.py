@@ -151,6 +151,22 @@ def test_a_trade_without_fills_shows_its_mean_exit() -> None:
     assert [(mark.price, mark.label) for mark in view.exits] == [(95.0, "stop")]
 
 
+def test_exits_belong_to_the_trade_entered_last() -> None:
+    """A stop inside a bar and the next entry at its close carry one time."""
+    rows = (
+        Row(net=-5.0, entry_minute=600, exit_minute=660),
+        Row(net=-9.0, entry_minute=660, exit_minute=720, exit_reason=ExitReason.TIME),
+        Row(net=-3.0, entry_minute=630, exit_minute=690, stream=1),
+    )
+    labels = (make_result().labels[0],) * 2
+    views = worst_trades(make_result(rows, ((2.0, 83.0),), labels=labels), [hourly(48)] * 2, 3)
+    assert [[(mark.price, mark.label) for mark in view.exits] for view in views] == [
+        [(91.0, "time")],
+        [(95.0, "stop")],
+        [(97.0, "stop")],
+    ]
+
+
 def test_long_trades_are_drawn_with_wider_candles() -> None:
     rows = (Row(net=-5.0, entry_minute=600, exit_minute=600 + 1_000),)
     bars = hourly(2_880, MINUTE_MS)

@@ -152,11 +152,12 @@ def worst_trades(result: BacktestResult, bars: Series, count: int) -> tuple[Trad
             break
         series = series_of(bars, int(trade["stream"]))
         if series is not None and bar_length(series) > 0:
-            views.append(_view(result, trade, series))
+            views.append(_view(result, int(row), series))
     return tuple(views)
 
 
-def _view(result: BacktestResult, trade: np.void, bars: Records) -> TradeView:
+def _view(result: BacktestResult, row: int, bars: Records) -> TradeView:
+    trade = result.trades[row]
     stream, side = int(trade["stream"]), int(trade["side"])
     candles, candle_ms = _candles_around(bars, int(trade["entry_time"]), int(trade["exit_time"]))
     return TradeView(
@@ -170,20 +171,27 @@ def _view(result: BacktestResult, trade: np.void, bars: Records) -> TradeView:
             "long" if side == Side.LONG else "short",
         ),
         stop_price=float(trade["entry_price"] - side * trade["stop_distance"]),
-        exits=_exits(result, trade),
+        exits=_exits(result, row),
     )
 
 
-def _exits(result: BacktestResult, trade: np.void) -> tuple[Mark, ...]:
-    """The trade's exit fills; the mean exit where the fills are not known."""
-    fills = result.fills
-    mine = fills[
-        (fills["stream"] == trade["stream"])
-        & (fills["time"] >= trade["entry_time"])
-        & (fills["time"] <= trade["exit_time"])
-        & (fills["reason"] != ExitReason.NONE)
-        & (fills["side"] == -trade["side"])
-    ]
+def _exits(result: BacktestResult, row: int) -> tuple[Mark, ...]:
+    """The exit fills of trade `row`; the mean exit where the fills are not known.
+
+    Times cannot tell which fills are its own: a stop inside a bar and the next entry at its close
+    both carry the close's time. Order can. A stream's entries, in order, fill its trades one after
+    the other: with trades of 2 and 3 units, the entry that takes the sum from 2 to 4 belongs to the
+    second. An exit belongs to the trade that was entered last.
+    """
+    trade = result.trades[row]
+    own = result.trades["stream"] == trade["stream"]
+    fills = result.fills[result.fills["stream"] == trade["stream"]]
+    is_entry = fills["reason"] == ExitReason.NONE
+    entered = np.where(is_entry, fills["quantity"], 0.0)
+    middles = np.cumsum(entered) - 0.5 * entered  # halfway through a fill: rounding cannot tip it
+    numbers = np.searchsorted(np.cumsum(result.trades["quantity"][own]), middles)
+    last_entered = np.maximum.accumulate(np.where(is_entry, numbers, -1))
+    mine = fills[~is_entry & (last_entered == np.count_nonzero(own[:row]))]
     marks = tuple(
         Mark(int(fill["time"]), float(fill["price"]), ExitReason(int(fill["reason"])).name.lower())
         for fill in mine
