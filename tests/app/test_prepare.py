@@ -128,7 +128,9 @@ def test_every_pair_of_strategy_and_symbol_is_a_stream() -> None:
 def test_limits_are_a_strategys_own_where_it_trades_alone() -> None:
     own = settings("strategies.three_r.limits.positions_max=1")
     assert prepare(store(), own, request()).account.limits.positions_max == 1
-    both = prepare(store(), own, request(strategies=(THREE_R, SWING)))
+    with pytest.raises(ConfigError, match=r"three_r\.limits: limits belong .* positions_max under"):
+        prepare(store(), own, request(strategies=(THREE_R, SWING)))
+    both = prepare(store(), settings(), request(strategies=(THREE_R, SWING)))
     assert both.account.limits.positions_max == 5
     assert limits_record(own.limits).daily_loss_fraction_max == 0.05
 

@@ -102,6 +102,21 @@ def test_how_much_costs_ate(share: float, words: str) -> None:
     assert words in str(judge(figures(30, 3.0, -0.1, cost_share=share)))
 
 
+def test_funding_is_told_among_the_costs_where_it_matters() -> None:
+    some = figures(30, 10.0, 2.0, cost_share=0.5, funding_quote=-3.0)
+    assert "Fees, slippage and funding took 80.0 % of the gross profit." in str(judge(some))
+    all_of_it = figures(30, 10.0, 0.0, cost_share=0.6, funding_quote=-4.0)
+    assert "Fees, slippage and funding ate the whole gross profit." in str(judge(all_of_it))
+    for little in (-0.05, 3.0):  # next to nothing; received
+        said = str(judge(figures(30, 10.0, 5.0, cost_share=0.5, funding_quote=little)))
+        assert "Fees and slippage took 50.0 % of the gross profit." in said
+
+
+def test_what_is_held_is_named() -> None:
+    said = str(judge(figures(30, 10.0, 5.0), replace(HELD, trades=3)))
+    assert "Buy-and-hold of 3 symbols in equal parts made 110 % with" in said
+
+
 def test_no_trades_and_few() -> None:
     none = judge(replace(BASE, signals=7, refused=7), HELD)
     assert none.code is VerdictCode.NOT_ENOUGH_TRADES

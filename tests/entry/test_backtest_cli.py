@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +97,43 @@ def test_compare_adds_swing_and_buy_and_hold(run: Run, tmp_path: Path) -> None:
     assert "swing" in printed
     assert "buy-and-hold" in printed
     assert len(list((tmp_path / "runs").glob("*.html"))) == 1
+
+
+def test_compared_strategies_take_the_parameters_they_have(run: Run) -> None:
+    code, _, problem = run("backtest three_r BTCUSDT --compare --no-report --set ema_len=25")
+    assert (code, problem) == (0, "")
+    code, _, problem = run("backtest three_r BTCUSDT --compare --no-report --set nothing=25")
+    assert code == 2
+    assert "no parameter 'nothing'" in problem
+
+
+def test_what_is_named_twice_is_traded_once(run: Run, tmp_path: Path) -> None:
+    assert run("backtest swing,swing BTCUSDT btcusdt")[0] == 0
+    record = json.loads((the_run_folder(tmp_path) / "run.json").read_text())
+    assert [each["stream"] for each in record["configuration"]["streams"]] == [
+        "swing synthetic BTCUSDT 1m"
+    ]
+
+
+def test_the_command_line_can_be_pasted_back(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = ["backtest", "swing", "BTCUSDT", "--runs", "my runs"]
+    monkeypatch.setattr("sys.argv", ["tercel", *typed])
+    assert run("backtest swing BTCUSDT")[0] == 0
+    record = json.loads((the_run_folder(tmp_path) / "run.json").read_text())
+    assert shlex.split(record["command_line"]) == ["tercel", *typed]
+
+
+def test_several_symbols_are_set_beside_all_of_them_held(run: Run, tmp_path: Path) -> None:
+    code, printed, _ = run("backtest swing BTCUSDT ETHUSDT")
+    assert code == 0
+    assert "Buy-and-hold of 2 symbols in equal parts" in " ".join(printed.split())
+    stats = json.loads((the_run_folder(tmp_path) / "stats.json").read_text())
+    names = ["buy-and-hold", "buy-and-hold BTCUSDT", "buy-and-hold ETHUSDT"]
+    assert sorted(stats["benchmarks"]) == names
+    whole, *parts = (stats["benchmarks"][name]["net_quote"] for name in names)
+    assert whole == pytest.approx(sum(parts) / 2)
 
 
 def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:

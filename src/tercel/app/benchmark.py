@@ -1,9 +1,13 @@
-"""Buy-and-hold of the same bars, as a result like any other."""
+"""Buy-and-hold of the same bars, of one series or of several, as a result like any other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
+from tercel.app.equity_path import closing_values
 from tercel.core.codes import ExitReason, Side, Slot
 from tercel.core.records import EQUITY, FILL, TRADE, Records
 from tercel.domain.errors import DataError
@@ -67,6 +71,48 @@ def buy_and_hold(
         funding_quote=0.0,
         reasons=(("hold",),),
     )
+
+
+def together(holdings: Sequence[BacktestResult]) -> BacktestResult:
+    """Several holdings side by side on one account, as one result.
+
+    Equity has a row at every time that one of them has; one that has not begun counts as the cash
+    it starts with, one that is over as what it ended with. Of 1,000 quote in two series, the first
+    up by 10 % before the second begins, 550 + 500 = 1,050 remain.
+    """
+    if len(holdings) == 1:
+        return holdings[0]
+    times = np.unique(np.concatenate([held.equity["time"] for held in holdings]))
+    equity = np.zeros(len(times), EQUITY)
+    equity["time"] = times
+    for held in holdings:
+        own, own_times = held.equity, np.ascontiguousarray(held.equity["time"])
+        equity["equity"] += closing_values(own_times, own["equity"], times, held.start_quote)
+        equity["exposure"] += closing_values(own_times, own["exposure"], times, 0.0)
+    return BacktestResult(
+        labels=tuple(replace(held.labels[0], number=n) for n, held in enumerate(holdings)),
+        trades=_numbered([held.trades for held in holdings], "exit_time"),
+        fills=_numbered([held.fills for held in holdings], "time"),
+        equity=equity,
+        start_quote=sum(held.start_quote for held in holdings),
+        start_time=min(held.start_time for held in holdings),
+        end_time=max(held.end_time for held in holdings),
+        signals=sum(held.signals for held in holdings),
+        cash_quote=sum(held.cash_quote for held in holdings),
+        equity_quote=sum(held.equity_quote for held in holdings),
+        gross_quote=sum(held.gross_quote for held in holdings),
+        fee_quote=sum(held.fee_quote for held in holdings),
+        slippage_quote=0.0,
+        funding_quote=0.0,
+        reasons=tuple(held.reasons[0] for held in holdings),
+    )
+
+
+def _numbered(parts: Sequence[Records], time_field: str) -> Records:
+    """The rows of all parts by time, each with the number of its part as its stream."""
+    rows: Records = np.concatenate(parts)
+    rows["stream"] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return rows[np.argsort(rows[time_field], kind="stable")]
 
 
 def _fills(trade: np.void, entry_fee: float, exit_fee: float) -> Records:

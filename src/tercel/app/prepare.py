@@ -5,7 +5,7 @@ settings record each.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -215,6 +215,22 @@ def own_overrides(strategy: Strategy, request: RunRequest) -> dict[str, object]:
     }
 
 
+def account_limits(settings: Settings, strategies: Sequence[Strategy]) -> LimitSettings:
+    """The limits of the run's one account; those of a strategy only where it trades alone.
+
+    Raises ConfigError where one of several strategies has limits of its own.
+    """
+    if len(strategies) == 1:
+        return settings.limits_of(strategies[0].name)
+    for strategy in strategies:
+        if own := settings.strategy(strategy.name).limits:
+            raise ConfigError(
+                f"strategies.{strategy.name}.limits: limits belong to the account, which several "
+                f"strategies share in this run; set {', '.join(own)} under limits: instead"
+            )
+    return settings.limits
+
+
 def prepare(store: BarStore, settings: Settings, request: RunRequest) -> PreparedRun:
     """Every (strategy, symbol) pair of the request as a stream. Raises UserError, DataError,
     ConfigError.
@@ -242,9 +258,7 @@ def prepare(store: BarStore, settings: Settings, request: RunRequest) -> Prepare
             record = stream_record(settings, strategy, profile, instrument)
             specs.append(StreamSpec(label, strategy, values, series, record))
             warnings.extend(_cautions(label, instrument, unknown))
-    limits = settings.limits
-    if len(request.strategies) == 1:
-        limits = settings.limits_of(request.strategies[0].name)
+    limits = account_limits(settings, request.strategies)
     account = AccountSpec(settings.runs.start_quote, limits_record(limits))
     return PreparedRun(tuple(specs), account, tuple(warnings), profiles)
 

@@ -48,7 +48,7 @@ class Report:
     bars: Series = None
     """Bars of the one series, or one array per stream; None: no candles are drawn."""
     benchmarks: tuple[NamedRun, ...] = ()
-    """Buy-and-hold first."""
+    """Buy-and-hold of everything traded first, of single symbols after it."""
     look: ReportLook = ReportLook()
 
 
@@ -64,7 +64,10 @@ def assess(
     bars: Series = None,
     benchmarks: Sequence[NamedRun] = (),
 ) -> Report:
-    """Statistics and verdict of a result, ready to be written. `benchmarks`: buy-and-hold first."""
+    """Statistics and verdict of a result, ready to be written.
+
+    `benchmarks`: buy-and-hold of everything traded first: the verdict compares with it.
+    """
     statistics = summarise(result, bars=bars)
     held = benchmarks[0].statistics if benchmarks else None
     verdict = judge(statistics, held)

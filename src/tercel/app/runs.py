@@ -15,11 +15,12 @@ from typing import Any
 
 from tercel import __version__
 from tercel.app.backtest import simulate
-from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold
+from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold, together
 from tercel.app.ports import BarStore, Clock, Progress
-from tercel.app.prepare import PreparedRun, RunRequest, prepare
+from tercel.app.prepare import PreparedRun, RunRequest, own_overrides, prepare
 from tercel.app.report import NamedRun, Report, ReportLook, assess, named_run
-from tercel.domain.results import RunRecord
+from tercel.domain.bars import SeriesKey
+from tercel.domain.results import BacktestResult, RunRecord
 from tercel.domain.settings import Settings, redacted
 from tercel.domain.times import to_datetime
 
@@ -59,17 +60,24 @@ def run_backtest(desk: Desk, request: RunRequest) -> Report:
 
 
 def holdings(settings: Settings, prepared: PreparedRun) -> tuple[NamedRun, ...]:
-    """Buy-and-hold of each distinct series of the run, with that series' taker fee."""
-    made: dict[str, NamedRun] = {}
-    alone = len({spec.series.key for spec in prepared.specs}) == 1
-    for spec in prepared.specs:
-        key = spec.series.key
-        name = BUY_AND_HOLD if alone else f"{BUY_AND_HOLD} {key.symbol}"
-        if name not in made:
-            fee = float(spec.settings["costs"]["taker_fee_rate"])
-            held = buy_and_hold(spec.series.bars, key.bar_ms, settings.runs.start_quote, fee)
-            made[name] = named_run(name, held)
-    return tuple(made.values())
+    """Buy-and-hold of all distinct series in equal parts, then of each alone, with its taker
+    fee.
+    """
+    distinct = {spec.series.key: spec for spec in reversed(prepared.specs)}
+
+    def held(key: SeriesKey, start_quote: float) -> BacktestResult:
+        spec = distinct[key]
+        fee = float(spec.settings["costs"]["taker_fee_rate"])
+        return buy_and_hold(spec.series.bars, key.bar_ms, start_quote, fee)
+
+    keys = list(dict.fromkeys(spec.series.key for spec in prepared.specs))
+    start_quote = settings.runs.start_quote
+    everything = together([held(key, start_quote / len(keys)) for key in keys])
+    alone = keys if len(keys) > 1 else []
+    return (
+        named_run(BUY_AND_HOLD, everything),
+        *(named_run(f"{BUY_AND_HOLD} {key.symbol}", held(key, start_quote)) for key in alone),
+    )
 
 
 def compare_runs(desk: Desk, request: RunRequest) -> tuple[list[Report], list[NamedRun]]:
@@ -77,7 +85,10 @@ def compare_runs(desk: Desk, request: RunRequest) -> tuple[list[Report], list[Na
     holdings last.
     """
     reports = [
-        run_backtest(desk, replace(request, strategies=(strategy,)))
+        run_backtest(
+            desk,
+            replace(request, strategies=(strategy,), overrides=own_overrides(strategy, request)),
+        )
         for strategy in request.strategies
     ]
     columns = [
@@ -100,6 +111,7 @@ def record_of(desk: Desk, prepared: PreparedRun) -> RunRecord:
             "pressure": spec.label.pressure,
             "params": spec.values,
             "cost_profile": prepared.cost_profiles[str(spec.label)],
+            "code": spec.strategy.code_hash,
             "data": spec.series.data_hash,
             "bars": len(spec.series.bars),
         }

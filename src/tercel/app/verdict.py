@@ -23,6 +23,9 @@ TRADES_MIN = 30
 CONFIDENCE = 0.95
 """Probability of a Sharpe ratio above zero from which a profit counts as evidence."""
 
+FUNDING_SHARE_NAMED = 0.01
+"""Of the gross profit: funding paid from which it is told among the costs."""
+
 
 class VerdictCode(StrEnum):
     """What the figures amount to."""
@@ -128,12 +131,15 @@ def _certainty(probability: float) -> str:
 
 
 def _costs(statistics: Statistics) -> str:
-    """What fees and slippage did to the gross profit."""
-    share = statistics.cost_share
+    """What fees, slippage and (where it matters) funding did to the gross profit."""
+    share, what = statistics.cost_share, "Fees and slippage"
+    funding_share = -statistics.funding_quote / statistics.gross_quote  # below 0: received
+    if funding_share >= FUNDING_SHARE_NAMED:
+        share, what = share + funding_share, "Fees, slippage and funding"
     if share >= 1.0:
-        ate = f"Fees and slippage ate {times(share)} the gross profit."
-        return ate if share >= 1.05 else "Fees and slippage ate the whole gross profit."
-    return f"Fees and slippage took {percent(share)} of the gross profit."
+        ate = f"{what} ate {times(share)} the gross profit."
+        return ate if share >= 1.05 else f"{what} ate the whole gross profit."
+    return f"{what} took {percent(share)} of the gross profit."
 
 
 def _luck(statistics: Statistics) -> str:
@@ -159,8 +165,9 @@ def _beside_holding(statistics: Statistics, held: Statistics | None) -> str:
     """The same capital in the market itself."""
     if held is None:
         return "There is no buy-and-hold beside it, since the bars are not known."
+    parts = f" of {held.trades} symbols in equal parts" if held.trades > 1 else ""
     sentence = (
-        f"Buy-and-hold {_moved(held.net_fraction)} with a drawdown of "
+        f"Buy-and-hold{parts} {_moved(held.net_fraction)} with a drawdown of "
         f"{percent(held.drawdown_depth)}"
     )
     if statistics.trades == 0:

@@ -4,6 +4,7 @@ folder.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,7 +86,7 @@ def backtest(
     from tercel.app.prepare import RunRequest
     from tercel.app.strategies import load_strategy
 
-    names = [name for name in strategy.split(",") if name]
+    names = list(dict.fromkeys(name for name in strategy.split(",") if name))
     every = [*(overrides or [])]
     if cash is not None:
         every.append(f"runs.start_quote={cash!r}")
@@ -96,7 +97,7 @@ def backtest(
             names = list(dict.fromkeys([*names, *desk.settings.report.compare_with]))
         request = RunRequest(
             strategies=tuple(load_strategy(name) for name in names),
-            symbols=tuple(symbol.upper() for symbol in symbols),
+            symbols=tuple(dict.fromkeys(symbol.upper() for symbol in symbols)),
             venue=venue,
             timeframe=timeframe,
             start_ms=_moment(start, "--from", whole_day=False),
@@ -136,7 +137,7 @@ def _desk(
         settings=settings,
         clock=bootstrap.system_clock(),
         progress=progress,
-        command_line=" ".join(["tercel", *sys.argv[1:]]),
+        command_line=shlex.join(["tercel", *sys.argv[1:]]),
     )
     return desk, dict(loaded.strategy_overrides)
 
