@@ -77,20 +77,22 @@ def written(folder: Path, here: str = "pass", source: str = SOURCE) -> Path:
     return path
 
 
-def backtest(strategy: Strategy, bars: int = 200, **values: object) -> BacktestResult:
+def backtest(
+    strategy: Strategy, bars: int = 200, chunk_bars: int = 64, **values: object
+) -> BacktestResult:
     """The strategy on invented bars."""
     series = BarSeries(SeriesKey("synthetic", "BTCUSDT"), invented_bars(bars), (), "")
     label = StreamLabel(0, strategy.name, "synthetic", "BTCUSDT", "1m")
     spec = StreamSpec(
         label, strategy, strategy.values(values, 60_000), series, stream(strategy.plan)
     )
-    return simulate((spec,), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=64)
+    return simulate((spec,), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=chunk_bars)
 
 
-def told(path: Path, bars: int = 200) -> str:
+def told(path: Path, bars: int = 200, chunk_bars: int = 64) -> str:
     """What the author is told."""
     with pytest.raises(StrategyError) as error:
-        backtest(load_strategy(str(path)), bars)
+        backtest(load_strategy(str(path)), bars, chunk_bars)
     assert error.value.exit_code == 2
     return str(error.value)
 
@@ -275,6 +277,15 @@ def test_what_goes_wrong_in_a_step_has_its_line_and_its_bar(
     assert message.endswith(f"  ->  {here}")
 
 
+@pytest.mark.slow
+def test_a_late_bar_of_a_long_chunk_has_its_line_too(tmp_path: Path) -> None:
+    """Bar 2,790 of 3,000 in one chunk: 46.5 hours after midnight of the 1st."""
+    here = "assert state.bars < 2_790"
+    message = told(written(tmp_path, here), bars=3_000, chunk_bars=32_768)
+    assert message.startswith(f"{tmp_path / 'idea.py'}:{LINE}: AssertionError")
+    assert "at the bar of 2023-07-02 22:29" in message
+
+
 @pytest.mark.parametrize(
     ("here", "wrong"),
     [
@@ -340,7 +351,10 @@ def test_a_chunk_that_fails_is_told_though_no_line_is_found(tmp_path: Path) -> N
         '            raise ValueError("too few")\n',
     )
     message = told(written(tmp_path, source=source), bars=68)
-    assert "ValueError: too few" in message
+    assert message == (
+        f"{tmp_path / 'idea.py'}: ValueError: too few, "
+        "somewhere in the bars from 2023-07-01 01:04 to 2023-07-01 01:07"
+    )
 
 
 RECORD = (

@@ -2,11 +2,9 @@
 cause.
 
 Compiled code fails in two ways. The compiler refuses a function with a page of text: the innermost
-place in
-the author's file and the first sentence of substance are taken from it. Or a step raises while it
-runs, and
-compiled code keeps no line: the bars are stepped again in plain Python until the same thing happens
-there.
+place in the author's file and the first sentence of substance are taken from it. Or a step raises
+while it runs, and compiled code keeps no line: the bar that failed is looked for, and stepped again
+in plain Python, where the same thing happens at a line.
 """
 
 from __future__ import annotations
@@ -37,6 +35,7 @@ COMPILE_ERRORS = (
 RUN_ERRORS = (ArithmeticError, IndexError, ValueError, AssertionError, RuntimeError)
 """What a compiled step can raise."""
 REPLAYED_BARS_MAX = 2_000
+"""Of a step that cannot be compiled: what is wrong with it in plain Python shows early."""
 CAUSE_LENGTH_MAX = 240
 
 _PLACE = re.compile(
@@ -63,15 +62,26 @@ def source_line(path: Path, line: int) -> str:
     return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
 
-def explain(
-    path: Path, step: Callable[..., None], error: Exception, replay: Callable[[], Replayed | None]
+def is_run_error(error: Exception) -> bool:
+    """Whether a step raised it while it ran, rather than the compiler."""
+    return isinstance(error, RUN_ERRORS) and not isinstance(error, COMPILE_ERRORS)
+
+
+def explain_run(
+    path: Path, error: Exception, found: Replayed | None, bars: Records
 ) -> StrategyError:
-    """The StrategyError to raise for `error`. `replay` steps the bars again in plain Python."""
-    found = replay()
-    if isinstance(error, RUN_ERRORS) and not isinstance(error, COMPILE_ERRORS):
-        line = found.line if found else 1
-        when = f" at the bar of {found.when}" if found else ""
-        return _told(path, line, f"{type(error).__name__}: {error}{when}")
+    """The StrategyError for what a step raised over `bars`; `found` where plain Python did too."""
+    cause = f"{type(error).__name__}: {error}"
+    if found is not None:
+        return _told(path, found.line, f"{cause} at the bar of {found.when}")
+    first, last = (format_time(int(bars["open_time"][i])) for i in (0, -1))
+    return StrategyError(f"{path}: {cause}, somewhere in the bars from {first} to {last}")
+
+
+def explain_compile(
+    path: Path, step: Callable[..., None], error: Exception, found: Replayed | None
+) -> StrategyError:
+    """The StrategyError for what the compiler refused; `found` where plain Python fails too."""
     place = compile_place(path, str(error)) or _place_of(path, error)
     if found is not None and (place is None or place not in _lines_of(step)):
         return _told(path, found.line, f"cannot be compiled: {found.problem}")
@@ -133,13 +143,13 @@ class Replayed:
 def replay_in_python(
     path: Path, call: Callable[[int], None], bars: Records, *, with_nan: bool = False
 ) -> Replayed | None:
-    """Call `call(i)` for bar after bar until one fails; None when none of the first ones does.
+    """Call `call(i)` for each of `bars` until one fails; None when none does.
 
     numpy's floating point errors are raised: a division by zero is an exception when compiled.
     So is 0 / 0, but what gives NaN elsewhere (inf - inf) is not: only `with_nan` are both raised.
     """
     invalid: Literal["raise", "ignore"] = "raise" if with_nan else "ignore"
-    for i in range(min(len(bars), REPLAYED_BARS_MAX)):
+    for i in range(len(bars)):
         try:
             with np.errstate(divide="raise", invalid=invalid, over="ignore"):
                 call(i)
