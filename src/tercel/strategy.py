@@ -6,8 +6,7 @@ from tercel.core.indicators.ema import EMA, ema_step
 ```
 
 `tercel new my_idea` writes a commented file that uses them; docs/strategies.md explains each,
-docs/indicators.md
-lists the indicators.
+docs/indicators.md lists the indicators.
 """
 
 from tercel.core.codes import Side

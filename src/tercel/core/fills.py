@@ -2,8 +2,7 @@
 changes a position.
 
 A fill function looks at one order slot and one bar and either writes a FILL record (True) or leaves
-it
-alone (False). `kernel.on_fill` books it. Reference prices:
+it alone (False). `kernel.on_fill` books it. Reference prices:
 
 - market orders: the price they meet (the bar's open or close), worse by slippage;
 - stops: the trigger price, or the open where the bar opens beyond it (a gap), worse by slippage;
@@ -62,8 +61,8 @@ def impact(costs: Any, bar: Any, side: int, price: float, quantity: float) -> fl
     units.
 
     An order as large as the bar's whole volume moves price by `impact_bps`; a quarter of it by half
-    of that
-    (the square-root law: Almgren et al. 2005). Bars whose book is unknown have no answer: NaN.
+    of that (the square-root law: Almgren et al. 2005). Bars whose book is unknown have no answer:
+    NaN.
     """
     best_size = bar.ask_size if side == Side.LONG else bar.bid_size
     half_spread = price * bar.spread_bps * 0.5e-4
@@ -172,9 +171,8 @@ def limit_price(stream: Any, order: Any, bar: Any) -> float:
     """Where a resting limit fills in this bar; NaN when it does not.
 
     With a tick of 0.1 and `limit_through_ticks` 1, a buy at 100.0 fills when the low is 99.9 or
-    less. A low of
-    exactly 100.0 only touches it: somebody was filled there, and we may have been behind him in the
-    queue.
+    less. A low of exactly 100.0 only touches it: somebody was filled there, and we may have been
+    behind him in the queue.
     """
     rules = stream.rules
     through = rules.limit_through_ticks * stream.instrument.tick_size * (1.0 - LOT_TOLERANCE)

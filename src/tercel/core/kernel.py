@@ -8,10 +8,8 @@ For each closed bar of a stream (one strategy on one symbol):
 4. once every stream of that minute is through: `mark` the account.
 
 In a simulation (`run`) steps 1 and 3 are played from bars (`matching`). A live session calls
-`on_bar`
-and `on_fill` itself, and the venue does the rest: the order table of the stream says what should
-rest
-there.
+`on_bar` and `on_fill` itself, and the venue does the rest: the order table of the stream says what
+should rest there.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Booking fills: the only way a position changes, simulated or real.
 
 `on_fill` is the seam between deciding and trading. A fill from the simulated venue and one from a
-real
-one are the same record and end in the same lines: the position opens, grows, shrinks or closes, its
-orders follow (`manage`), and the account's cash moves. A finished trade goes to the tape.
+real one are the same record and end in the same lines: the position opens, grows, shrinks or
+closes, its orders follow (`manage`), and the account's cash moves. A finished trade goes to the
+tape.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
     venue.
 
     Gross profit is counted at reference prices: what slippage took is added back to gross and
-    booked as
-    slippage, so that start + gross - fees - slippage + funding = cash holds after every fill.
+    booked as slippage, so that start + gross - fees - slippage + funding = cash holds after every
+    fill.
     """
     position = stream.position
     order = stream.orders[fill.slot]

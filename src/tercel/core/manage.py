@@ -1,8 +1,7 @@
 """An open trade: which orders should rest for it, and how they move as the bars close.
 
 The order table of a stream is the plan made concrete: a stop for the whole position, up to four
-targets,
-a trailing stop for its own share. Events change it:
+targets, a trailing stop for its own share. Events change it:
 
 - `protect` after an entry fill: stop and targets at their distances from the mean entry price;
 - `after_exit` after an exit fill: the stop shrinks with the position, and moves after the agreed
@@ -10,8 +9,7 @@ legs;
 - `at_close` at every closed bar: the trailing stop follows, time and signal exits are called.
 
 Every change ends with `rewatch`, which notes the prices between which no resting order can fill, so
-that a
-quiet bar costs two comparisons.
+that a quiet bar costs two comparisons.
 """
 
 from __future__ import annotations
@@ -81,8 +79,7 @@ def place_targets(stream: Any) -> None:
     """Targets for what each leg still has to take off; shares are rounded down to lots.
 
     The last leg takes what rounding left, unless a trailing leg does. 0.005 in legs of 50 % and 25
-    % with a lot
-    of 0.001: 0.002, 0.001, and 0.002 for the trailing stop.
+    % with a lot of 0.001: 0.002, 0.001, and 0.002 for the trailing stop.
     """
     plan = stream.plan
     position = stream.position

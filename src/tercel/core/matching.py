@@ -2,10 +2,9 @@
 `ledger.on_fill`.
 
 `match_bar` plays what happened inside a bar to the orders that were resting before it;
-`match_close` lets
-market orders, asked for at the bar's close, meet that close. What is assumed about the order of
-events
-inside a bar (codes.IntrabarMode) is decided in `match_exits` and nowhere else.
+`match_close` lets market orders, asked for at the bar's close, meet that close. What is assumed
+about the order of events inside a bar (codes.IntrabarMode) is decided in `match_exits` and nowhere
+else.
 """
 
 from __future__ import annotations

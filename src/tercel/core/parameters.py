@@ -2,8 +2,7 @@
 meaning.
 
 Kernels see them as one record (`params.ema_len`), so that a changed value never recompiles
-anything. Choices
-travel as their index: `pressure = auto | book | taker | bar` is 0 | 1 | 2 | 3.
+anything. Choices travel as their index: `pressure = auto | book | taker | bar` is 0 | 1 | 2 | 3.
 """
 
 from __future__ import annotations

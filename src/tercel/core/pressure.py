@@ -1,10 +1,8 @@
 """Who presses: resting sizes at the touch, or who took liquidity, as two comparable sizes.
 
-Four sources, chosen by the parameter `pressure`:
-auto (the book where it is known, else taker flow), book, taker, and bar, an estimate from where the
-close lies
-in the bar. Only `bar` invents something, so it is never chosen by `auto` and reports mark it as an
-estimate.
+Four sources, chosen by the parameter `pressure`: auto (the book where it is known, else taker
+flow), book, taker, and bar, an estimate from where the close lies in the bar. Only `bar` invents
+something, so it is never chosen by `auto` and reports mark it as an estimate.
 """
 
 from __future__ import annotations

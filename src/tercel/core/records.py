@@ -5,10 +5,8 @@ Units: `_time` and `time` are milliseconds UTC; prices are quote per base; `quan
 `_r` is in multiples of the trade's initial risk. Unknown numbers are NaN.
 
 Who writes what: market data fills BAR and CONTEXT; a strategy fills SIGNAL; the user's settings
-fill
-PLAN, INSTRUMENT, COSTS, FILL_RULES, SIZING and LIMITS; only `kernel.py` (with the functions it
-calls)
-writes ORDER, POSITION, STREAM and ACCOUNT; FILL comes from the simulated or the real venue.
+fill PLAN, INSTRUMENT, COSTS, FILL_RULES, SIZING and LIMITS; only `kernel.py` (with the functions it
+calls) writes ORDER, POSITION, STREAM and ACCOUNT; FILL comes from the simulated or the real venue.
 """
 
 from __future__ import annotations
@@ -214,8 +212,7 @@ class Feed(NamedTuple):
     """A chunk of market data and signals for every stream of a run: what `kernel.run` reads.
 
     `bars` and `signals` are (streams, bars) arrays; `contexts` is (streams, bars) or (streams, 1)
-    when it
-    does not change; `lengths` (streams,) says how many bars of each row are filled.
+    when it does not change; `lengths` (streams,) says how many bars of each row are filled.
     """
 
     bars: Records

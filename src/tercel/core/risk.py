@@ -1,8 +1,7 @@
 """Whether a signal may become an order, and how large.
 
 `approve` runs the checks in a fixed order and stops at the first that objects; its answer is either
-a
-quantity or a `Refusal`. Breakers compare the account as it stood at the last closed bar.
+a quantity or a `Refusal`. Breakers compare the account as it stood at the last closed bar.
 """
 
 from __future__ import annotations

@@ -1,18 +1,14 @@
 """Where the newest value of a window stands: below or above a quantile of the window it belongs to.
 
 The same answer as comparing with `quantile_at` (numpy's linear interpolation), without sorting: how
-many values
-are smaller, and how many not larger, decides it. Counting is one pass that the compiler turns into
-vector
-instructions, and it is only paid on the bars that ask. `quantile.py` sorts at every bar instead:
-right when
-the quantile itself is wanted, or wanted often.
+many values are smaller, and how many not larger, decides it. Counting is one pass that the compiler
+turns into vector instructions, and it is only paid on the bars that ask. `quantile.py` sorts at
+every bar instead: right when the quantile itself is wanted, or wanted often.
 
 Why counts suffice: the quantile lies between the sorted values number k = floor((n - 1) q) and k +
 1. The newest
 value x is one of the n, so it is below the quantile exactly when the value number k is above x, or
-equals x while
-number k + 1 does not.
+equals x while number k + 1 does not.
 """
 
 from __future__ import annotations

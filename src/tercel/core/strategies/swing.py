@@ -2,8 +2,7 @@
 buy-and-hold.
 
 Decided when an hour closes: long when EMA20 crosses above EMA50, short when it crosses below,
-either only while
-ADX says that price trends. Stop 2 ATR(14), target 4 ATR (2R, one leg).
+either only while ADX says that price trends. Stop 2 ATR(14), target 4 ATR (2R, one leg).
 """
 
 from __future__ import annotations

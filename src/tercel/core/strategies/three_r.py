@@ -15,8 +15,8 @@ quantile of its
 previous high.
 
 Stop 1.5 ATR(14). Half is taken off at 2R, a quarter at 3R, a quarter trails 0.5R behind the best
-price once
-price has been 1R in favour. A missing input never counts in favour of a trade: `reason` names it.
+price once price has been 1R in favour. A missing input never counts in favour of a trade: `reason`
+names it.
 """
 
 from __future__ import annotations

@@ -32,8 +32,7 @@ def lookahead(
     """Cut off and bend the history at every bar, and prove that no earlier signal changes.
 
     Also proves that the batch loop of a backtest and the step of live trading give the same
-    signals.
-    Exit code 1 when they do not.
+    signals. Exit code 1 when they do not.
     """
     from tercel import bootstrap
     from tercel.app.lookahead import check_lookahead
