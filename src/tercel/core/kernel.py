@@ -218,9 +218,7 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
     time = earliest(bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
-        unrealised = 0.0
-        exposure = 0.0
-        working = 0.0
+        unrealised = exposure = working = 0.0
         stirred = False
         for k in range(len(streams)):
             stream = streams[k]
@@ -252,11 +250,10 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
             filled = False
             for k in range(len(streams)):
                 if awake[k]:
-                    stream = streams[k]
-                    i = cursors[k] - 1
-                    on_bar(account, stream, bars[k, i], signals[k, i])
-                    if asks_market(stream):
-                        match_close(account, stream, bars[k, i], tape)
+                    bar = bars[k, cursors[k] - 1]
+                    on_bar(account, streams[k], bar, signals[k, cursors[k] - 1])
+                    if asks_market(streams[k]):
+                        match_close(account, streams[k], bar, tape)
                         filled = True
             if filled:
                 mark(account, streams)
