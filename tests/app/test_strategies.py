@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from tests.desk import JIT, stream
 from tests.market_data import invented_bars
 
 import tercel.entry.cli
+from tercel.app import strategies
 from tercel.app.backtest import AccountSpec, StreamSpec, simulate
-from tercel.app.strategies import Strategy, built_in_names, load_strategy
+from tercel.app.strategies import Strategy, built_in_names, load_strategy, sources_beside
 from tercel.app.strategy_errors import compile_cause, compile_place
 from tercel.core import jit
 from tercel.core.jit import new
@@ -312,28 +314,97 @@ def distance(close):
 """
 
 
+BESIDE = SOURCE.replace('"""A test of an idea."""', "from beside_it import distance").replace(
+    "0.001 * bar.close", "distance(bar.close)"
+)
+
+
 @needs_jit
 @pytest.mark.slow
 def test_an_edited_neighbour_is_noticed(tmp_path: Path) -> None:
-    """The user's file is the same, and so is its hash; the module beside it is not."""
-    source = SOURCE.replace('"""A test of an idea."""', "from beside_it import distance").replace(
-        "0.001 * bar.close", "distance(bar.close)"
-    )
-    path = written(tmp_path, source=source)
+    """The user's file is the same; the module beside it, and with it the code's hash, is not."""
+    path = written(tmp_path, source=BESIDE)
     (tmp_path / "beside_it.py").write_text(NEIGHBOUR)
-    folders = []
+    folders, hashes = [], set()
 
     def risked() -> float:
-        sys.modules.pop("beside_it", None)
         made = load_strategy(str(path))
         folders.append(made.signals._cache.cache_path)  # type: ignore[attr-defined]
+        hashes.add(made.code_hash)
         return float(np.median(backtest(made).trades["stop_distance"]))
 
     before = risked()
     (tmp_path / "beside_it.py").write_text(NEIGHBOUR.replace("0.001", "0.003"))
     assert risked() == pytest.approx(3 * before, rel=0.05)
     assert folders[0] != folders[1]
-    sys.modules.pop("beside_it")
+    assert len(hashes) == 2
+
+
+@pytest.mark.slow
+def test_neighbours_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    """Both are loaded before either runs: nothing is compiled until then."""
+    loaded = []
+    for name, factor in (("one", "0.001"), ("two", "0.003")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "beside_it.py").write_text(NEIGHBOUR.replace("0.001", factor))
+        loaded.append(load_strategy(str(written(folder, source=BESIDE))))
+    assert "beside_it" not in sys.modules
+    one, two = (float(np.median(backtest(made).trades["stop_distance"])) for made in loaded)
+    assert two == pytest.approx(3 * one, rel=0.05)
+
+
+RUN_IT = """
+import sys
+from tests.app.test_strategies import backtest, load_strategy
+made = load_strategy(sys.argv[1])
+print(len(backtest(made).trades), sum(made.signals.stats.cache_hits.values()))
+"""
+
+
+@needs_jit
+@pytest.mark.slow
+def test_a_neighbours_kernels_come_out_of_the_cache(tmp_path: Path) -> None:
+    """In a second process, where numba looks for the modules of what it loads by name."""
+    path = written(tmp_path, source=BESIDE)
+    (tmp_path / "beside_it.py").write_text(NEIGHBOUR)
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", RUN_IT, str(path)], check=True, capture_output=True, text=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert [hits for _, hits in said] == ["0", "1"]
+    assert said[0][0] == said[1][0] != "0"
+
+
+def test_the_code_hash_covers_the_files_below_the_folder(tmp_path: Path) -> None:
+    path = written(tmp_path)
+
+    def code_hash() -> str:
+        return load_strategy(str(path)).code_hash
+
+    before = code_hash()
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "exits.py").write_text("x = 1\n")
+    below = code_hash()
+    assert len({before, below}) == 2
+    for elsewhere in (".hidden", "env"):
+        (tmp_path / elsewhere).mkdir()
+        (tmp_path / elsewhere / "other.py").write_text("x = 1\n")
+        (tmp_path / elsewhere / "pyvenv.cfg").write_text("")
+    assert code_hash() == below, "hidden folders and environments hold no code of the strategy"
+
+
+def test_a_huge_folder_counts_without_what_is_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "exits.py").write_text("x = 1\n")
+    assert sources_beside(path) == [path, tmp_path / "rules" / "exits.py"]
+    monkeypatch.setattr(strategies, "SOURCES_MAX", 1)
+    assert sources_beside(path) == [path]
 
 
 def test_the_cache_of_the_core_is_back_after_a_load(tmp_path: Path) -> None:

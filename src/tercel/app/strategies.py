@@ -1,10 +1,8 @@
 """Finding, loading and checking strategies: the built-in ones by name, a user's own by path.
 
 A strategy is a Python file with PARAMS, REASONS, PLAN, `state_dtype`, `step` and `signals`; both
-kinds are loaded
-the same way and run at the same speed. Mistakes in a user's file are told in the user's terms:
-their file, their
-line, and what the compiler could not make of it.
+kinds are loaded the same way and run at the same speed. Mistakes in a user's file are told in the
+user's terms: their file, their line, and what the compiler could not make of it.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
@@ -25,13 +24,15 @@ import numpy as np
 
 from tercel.app.strategy_errors import line_in
 from tercel.core import strategies as built_in
-from tercel.core.jit import cache_of, core_hash
+from tercel.core.jit import CORE_ROOT, cache_of, hash_sources
 from tercel.core.parameters import Parameters
 from tercel.core.plan import TradePlan
 from tercel.domain.errors import StrategyError, UserError
 
 NEAR = 0.75
 """How alike a name must be to be suggested, 0 to 1."""
+SOURCES_MAX = 2_000
+"""Files, and folders, below a strategy's folder that are taken for its code."""
 REQUIRED: dict[str, str] = {
     "PARAMS": "the strategy's parameters: PARAMS = parameters(Param(...), ...)",
     "REASONS": "a tuple of names, one for each reason code a signal carries",
@@ -57,7 +58,7 @@ class Strategy:
     step: Callable[..., None]
     signals: Callable[..., None]
     code_hash: str
-    """SHA-256 over the core's sources and this file."""
+    """SHA-256 over the core's sources and, of a user's file, `sources_beside` it."""
     check: Callable[[Any], str] | None = None
     """Says what is impossible about a combination of parameters; empty when nothing is."""
 
@@ -95,10 +96,12 @@ def load_strategy(name_or_path: str) -> Strategy:
     """
     path = Path(name_or_path)
     if path.suffix == ".py" or len(path.parts) > 1:
-        return _check(_import_file(path), path.stem, path.resolve())
+        path = path.resolve() if path.is_file() else path
+        sources = sources_beside(path)
+        return _check(_import_file(path, sources), path, _code_hash(sources))
     if name_or_path in built_in_names():
         module = importlib.import_module(f"{built_in.__name__}.{name_or_path}")
-        return _check(module, name_or_path, Path(str(module.__file__)))
+        return _check(module, Path(str(module.__file__)), _code_hash([]))
     near = difflib.get_close_matches(name_or_path, built_in_names(), 1, NEAR)
     hint = f"did you mean {near[0]}? " if near else ""
     own = (
@@ -112,19 +115,46 @@ def load_strategy(name_or_path: str) -> Strategy:
     )
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Execute a user's file as a module, its kernels cached under a hash of its whole folder."""
+def sources_beside(path: Path) -> list[Path]:
+    """The Python files in the folder of `path` and below it: what a strategy may import.
+
+    Hidden folders and virtual environments are left out. A strategy may lie in a huge folder, such
+    as a home folder: beyond SOURCES_MAX files or folders only those beside it count, and an edit of
+    a package below it goes unnoticed.
+    """
+    folder, found = path.parent, list[Path]()
+    for visited, (here, below, names) in enumerate(os.walk(folder)):
+        if "pyvenv.cfg" in names and Path(here) != folder:
+            below.clear()
+            continue
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found += [Path(here, name) for name in sorted(names) if name.endswith(".py")]
+        if max(len(found), visited) > SOURCES_MAX:
+            return sorted(folder.glob("*.py"))
+    return found
+
+
+def _code_hash(sources: list[Path]) -> str:
+    """SHA-256 of the hash that names the kernel cache: over the core and `sources`."""
+    return hashlib.sha256(hash_sources([*CORE_ROOT.rglob("*.py"), *sources]).encode()).hexdigest()
+
+
+def _import_file(path: Path, sources: list[Path]) -> ModuleType:
+    """Execute a user's file as a module, its kernels cached under a hash of `sources`."""
     if not path.is_file():
         raise UserError(f"no strategy file {path}; `tercel new {path.stem}` writes one")
-    spec = importlib.util.spec_from_file_location(f"tercel_user_{path.stem}", path.resolve())
+    # By its path: two files of one name in different folders are two modules.
+    name = f"tercel_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise StrategyError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and numba look their module up here
-    folder = str(path.resolve().parent)
+    folder = str(path.parent)
+    loaded_before = set(sys.modules)
     sys.path.insert(0, folder)
     try:
-        with cache_of(path.resolve().parent.glob("*.py")):
+        with cache_of(sources):
             spec.loader.exec_module(module)
     except SyntaxError as error:
         raise StrategyError(f"{path}:{error.lineno}: {error.msg}") from None
@@ -133,10 +163,31 @@ def _import_file(path: Path) -> ModuleType:
         raise StrategyError(f"{path}:{line}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(folder)
+        for neighbour in set(sys.modules) - loaded_before - {name}:
+            _set_apart(neighbour, folder, name)
     return module
 
 
-def _check(module: ModuleType, name: str, path: Path) -> Strategy:
+def _set_apart(neighbour: str, folder: str, owner: str) -> None:
+    """Give up the name of a module loaded from `folder`: another strategy's may have the same.
+
+    It stays under a name of its own, which it and its kernels are told: by that name numba finds
+    the module of a kernel that it takes from its cache.
+    """
+    module = sys.modules[neighbour]
+    place = os.path.join(folder, *neighbour.split("."))
+    paths = [*getattr(module, "__path__", ()), getattr(module, "__file__", None)]
+    if place in paths or f"{place}.py" in paths:
+        del sys.modules[neighbour]
+        module.__name__ = f"{owner}.{neighbour}"
+        sys.modules[module.__name__] = module
+        for value in vars(module).values():
+            function = getattr(value, "py_func", None)
+            if function is not None and function.__module__ == neighbour:
+                function.__module__ = module.__name__
+
+
+def _check(module: ModuleType, path: Path, code_hash: str) -> Strategy:
     """The module as a Strategy. Raises StrategyError that says what is missing or of the wrong
     kind.
     """
@@ -153,9 +204,8 @@ def _check(module: ModuleType, name: str, path: Path) -> Strategy:
         if not callable(getattr(module, kernel_name)):
             raise StrategyError(f"{path}: {kernel_name} must be a function under @kernel")
     title = " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
-    digest = hashlib.sha256(core_hash().encode() + path.read_bytes()).hexdigest()
     return Strategy(
-        name=name,
+        name=path.stem,
         title=title,
         path=path,
         parameters=module.PARAMS,
@@ -164,6 +214,6 @@ def _check(module: ModuleType, name: str, path: Path) -> Strategy:
         state_dtype=module.state_dtype,
         step=module.step,
         signals=module.signals,
-        code_hash=digest,
+        code_hash=code_hash,
         check=getattr(module, "check", None),
     )
