@@ -56,3 +56,12 @@ def test_logs_follow_the_settings() -> None:
     finally:
         root.handlers[:], level = before
         root.setLevel(level)
+
+
+def test_without_ccxt_the_archive_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "find_spec", lambda _: None)
+    settings, clock = bootstrap.load_settings(), bootstrap.system_clock()
+    with_archive = bootstrap.bar_sources(settings, "binance-usdm", clock, SourceChoice())
+    assert (with_archive.archive is not None, with_archive.rest) == (True, None)
+    without = bootstrap.bar_sources(settings, "bybit-linear", clock, SourceChoice())
+    assert without.rest is not None, "asking it names what to install"

@@ -5,6 +5,7 @@ adapters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,10 @@ def system_clock() -> Clock:
 
 
 def bar_sources(settings: Settings, venue: str, clock: Clock, choice: SourceChoice) -> BarSources:
-    """Where bars of `venue` are downloaded from: its bulk archive, if it has one, and its REST."""
+    """Where bars of `venue` are downloaded from: its bulk archive, if it has one, and its REST.
+
+    REST is the extra `venues`: without it the archive, where there is one, has to do.
+    """
     from tercel.adapters.archive import MARKETS, ArchiveBarSource
     from tercel.adapters.ccxt import CcxtBarSource
     from tercel.app.fetch_data import BarSources
@@ -61,7 +65,7 @@ def bar_sources(settings: Settings, venue: str, clock: Clock, choice: SourceChoi
     archive = rest = None
     if choice.use_archive and venue in MARKETS and policy.archive_url:
         archive = ArchiveBarSource(policy, clock, cache_root() / "downloads")
-    if choice.use_rest:
+    if choice.use_rest and (archive is None or find_spec("ccxt") is not None):
         rest = CcxtBarSource(venue, policy, clock)
     return BarSources(archive=archive, rest=rest)
 

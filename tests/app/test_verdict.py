@@ -66,9 +66,15 @@ def test_no_edge_after_costs_in_words() -> None:
 
 
 def test_no_edge_before_costs_in_words() -> None:
-    said = str(judge(figures(100, -2.0, -100.0, end_quote=0.0), HELD))
-    assert said.startswith("No edge even before costs. 100 trades lost 100 % net; before costs")
+    said = str(judge(figures(100, -2.0, -50.0), HELD))
+    assert said.startswith("No edge even before costs. 100 trades lost 50.0 % net; before costs")
     assert "the signals lose money by themselves" in said
+
+
+@pytest.mark.parametrize("trades", [2, 100])
+def test_ruin_is_the_whole_verdict(trades: int) -> None:
+    said = str(judge(figures(trades, -2.0, -100.0, end_quote=0.0), HELD))
+    assert said.startswith(f"Account wiped out. {trades} trades lost 100 % net; before costs")
     assert "All of the capital was lost." in said
 
 
@@ -91,7 +97,7 @@ def test_profit_is_one_trial() -> None:
     said = str(judge(figures(100, 8.0, 5.0, **{**PROVEN, "probabilistic_sharpe": 0.9999}), HELD))
     assert said.startswith("Profitable in this sample.")
     assert "more than 99 %" in said
-    assert "One backtest is one trial: run walk-forward" in said
+    assert "One backtest is one trial: try other periods" in said
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,8 @@ def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:
         ("backtest three_r BTCUSDT --cash -5", "runs.start_quote"),
         ("lookahead three_r BTCUSDX", "did you mean BTCUSDT"),
         ("strategies nothing", "there are swing, three_r"),
+        ("new three_r", "is the name of a built-in strategy"),
+        ("data list --venue foo", "not one of binance-usdm"),
         ("new not-a-name", "letters, digits and underscores"),
     ],
 )
@@ -301,6 +303,14 @@ def test_ctrl_c_leaves_no_run_folder(
     assert code == 130
     assert "nothing is half-written" in problem
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_range_beyond_the_bars_is_told(run: Run) -> None:
+    code, printed, _ = run("backtest three_r BTCUSDT --no-report --from 2023-01-01 --to 2027-01-01")
+    assert code == 0
+    assert "three_r on synthetic BTCUSDT 1m, 2024-01-01 00:00 to" in printed
+    assert "asked from 2023-01-01 00:00, the bars begin at 2024-01-01 00:00" in printed
+    assert "asked until 2027-01-02 00:00, the bars end at" in printed
 
 
 def test_the_list_of_strategies(run: Run) -> None:

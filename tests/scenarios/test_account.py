@@ -247,3 +247,8 @@ def test_series_with_gaps_share_a_clock() -> None:
     run = trade([stream(), stream()], [whole, holed], signals)
     assert run.equity["equity"].tolist() == [10_000.0, 10_000.0, 10_005.0, 10_005.0]
     assert len(run.equity) == 4
+
+
+def test_a_stop_closer_than_a_tick_is_no_stop() -> None:
+    run = trade(stream(tick_size=0.1), candles(STILL), asked(4, {0: Ask(stop=0.09)}))
+    assert run.refusals() == {"invalid_stop": 1}

@@ -29,7 +29,7 @@ from tercel.domain.settings import (
     Settings,
     SizingSettings,
 )
-from tercel.domain.times import HOUR_MS, format_time
+from tercel.domain.times import DAY_MS, HOUR_MS, format_time
 
 PRESSURE_UNKNOWN_SHARE_WARNED = 0.001
 
@@ -258,9 +258,29 @@ def prepare(store: BarStore, settings: Settings, request: RunRequest) -> Prepare
             record = stream_record(settings, strategy, profile, instrument)
             specs.append(StreamSpec(label, strategy, values, series, record))
             warnings.extend(_cautions(label, instrument, unknown))
+        warnings.extend(_clipped(series, request))
     limits = account_limits(settings, request.strategies)
     account = AccountSpec(settings.runs.start_quote, limits_record(limits))
     return PreparedRun(tuple(specs), account, tuple(warnings), profiles)
+
+
+def _clipped(series: BarSeries, request: RunRequest) -> list[str]:
+    """What was asked for beyond the bars there are."""
+    bar_ms = series.key.bar_ms
+    first = int(series.bars["open_time"][0])
+    end = int(series.bars["open_time"][-1]) + bar_ms
+    found = []
+    if request.start_ms is not None and first - request.start_ms >= DAY_MS:
+        found.append(
+            f"{series.key}: asked from {format_time(request.start_ms)}, the bars begin at "
+            f"{format_time(first)}"
+        )
+    if request.end_ms is not None and request.end_ms - end >= DAY_MS:
+        found.append(
+            f"{series.key}: asked until {format_time(request.end_ms)}, the bars end at "
+            f"{format_time(end)}"
+        )
+    return found
 
 
 def _cautions(label: StreamLabel, instrument: Instrument, unknown: float) -> list[str]:

@@ -1,11 +1,12 @@
 """The verdict in plain words: what a backtest says about an edge, and what it cannot say.
 
 The first rule that holds decides:
-1. fewer than 30 trades: nothing can be said;
-2. no profit before costs: there is no edge at all;
-3. profit before costs, none after: the edge is smaller than its costs;
-4. profit after costs, but one that luck explains at 95 % (or a record too short): not yet evidence;
-5. otherwise profitable in this sample, which is one trial: walk-forward comes next.
+1. nearly all of the capital lost: that is the verdict;
+2. fewer than 30 trades: nothing can be said;
+3. no profit before costs: there is no edge at all;
+4. profit before costs, none after: the edge is smaller than its costs;
+5. profit after costs, but one that luck explains at 95 % (or a record too short): not yet evidence;
+6. otherwise profitable in this sample, which is one trial: more of them come next.
 Buy-and-hold of the same bars is always told beside it.
 """
 
@@ -18,6 +19,8 @@ from enum import StrEnum
 from tercel.app.statistics import Statistics
 from tercel.app.wording import count, number, percent, times
 
+WIPED_OUT_FRACTION = 0.99
+"""Share of the capital whose loss is the whole verdict."""
 TRADES_MIN = 30
 """Below so many trades one lucky or unlucky trade decides every figure."""
 CONFIDENCE = 0.95
@@ -31,6 +34,7 @@ class VerdictCode(StrEnum):
     """What the figures amount to."""
 
     NOT_ENOUGH_TRADES = "not_enough_trades"
+    WIPED_OUT = "wiped_out"
     NO_EDGE = "no_edge"
     EDGE_BELOW_COSTS = "edge_below_costs"
     NOT_DISTINGUISHABLE_FROM_LUCK = "not_distinguishable_from_luck"
@@ -52,6 +56,7 @@ class Verdict:
 
 HEADLINES: dict[VerdictCode, str] = {
     VerdictCode.NOT_ENOUGH_TRADES: "Not enough trades to say anything",
+    VerdictCode.WIPED_OUT: "Account wiped out",
     VerdictCode.NO_EDGE: "No edge even before costs",
     VerdictCode.EDGE_BELOW_COSTS: "No edge after costs",
     VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "Profit not distinguishable from luck yet",
@@ -70,6 +75,8 @@ def judge(statistics: Statistics, held: Statistics | None = None) -> Verdict:
 
 
 def _code(statistics: Statistics) -> VerdictCode:
+    if statistics.net_fraction <= -WIPED_OUT_FRACTION:
+        return VerdictCode.WIPED_OUT
     if statistics.trades < TRADES_MIN:
         return VerdictCode.NOT_ENOUGH_TRADES
     if statistics.gross_quote <= 0.0:
@@ -111,6 +118,8 @@ def _explanation(code: VerdictCode, statistics: Statistics) -> list[str]:
     """Why this code: one or two sentences."""
     if code is VerdictCode.NOT_ENOUGH_TRADES:
         return [f"At least {TRADES_MIN} trades are needed before any figure means something."]
+    if code is VerdictCode.WIPED_OUT:
+        return ["Next to nothing was left to trade with; ratios of what remained mean nothing."]
     if code is VerdictCode.NO_EDGE:
         return ["Lower fees would not help: the signals lose money by themselves."]
     if code is VerdictCode.EDGE_BELOW_COSTS:
@@ -120,7 +129,7 @@ def _explanation(code: VerdictCode, statistics: Statistics) -> list[str]:
     return [
         f"The probability that the true Sharpe ratio is above zero is "
         f"{_certainty(statistics.probabilistic_sharpe)}, if this was the only thing ever tried.",
-        "One backtest is one trial: run walk-forward before believing it.",
+        "One backtest is one trial: try other periods and symbols before believing it.",
         _costs(statistics),
     ]
 

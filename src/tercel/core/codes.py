@@ -74,7 +74,7 @@ class Refusal(IntEnum):
     POSITION_OPEN = 1
     """One position per symbol and strategy: this stream is already in, or its entry is at work."""
     INVALID_STOP = 2
-    """The stop distance is zero, negative or unknown."""
+    """The stop distance is zero, negative, unknown, or less than a tick."""
     MAX_POSITIONS = 3
     DAILY_LOSS = 4
     EQUITY_EXHAUSTED = 5

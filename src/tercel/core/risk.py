@@ -85,7 +85,12 @@ def approve(account: Any, stream: Any, bar: Any, signal: Any) -> tuple[int, floa
         return Refusal.EQUITY_EXHAUSTED, 0.0
     if stream.position.quantity > 0.0 or stream.orders[Slot.ENTRY].status != OrderStatus.EMPTY:
         return Refusal.POSITION_OPEN, 0.0
-    if not (signal.stop_distance > 0.0 and math.isfinite(signal.stop_distance)):
+    tick_size = stream.instrument.tick_size
+    if not (
+        signal.stop_distance > 0.0
+        and signal.stop_distance >= tick_size * (1.0 - 1e-9)
+        and math.isfinite(signal.stop_distance)
+    ):
         return Refusal.INVALID_STOP, 0.0
     if limits.positions_max > 0 and account.open_positions >= limits.positions_max:
         return Refusal.MAX_POSITIONS, 0.0

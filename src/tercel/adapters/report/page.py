@@ -28,6 +28,7 @@ from tercel.domain.times import DAY_MS, format_date, format_time
 
 TONES: dict[VerdictCode, str] = {
     VerdictCode.NOT_ENOUGH_TRADES: "held",
+    VerdictCode.WIPED_OUT: "loss",
     VerdictCode.NO_EDGE: "loss",
     VerdictCode.EDGE_BELOW_COSTS: "loss",
     VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "gross",

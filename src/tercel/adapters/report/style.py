@@ -37,7 +37,7 @@ padding:18px 22px;margin-top:24px}
 .gain{color:var(--gain)}.loss{color:var(--loss)}
 .columns{columns:2;column-gap:44px;margin-top:10px}
 .columns>div{break-inside:avoid;padding-bottom:22px}
-.scroll{overflow-x:auto;max-width:100%}
+.scroll{max-width:100%}@media(max-width:900px){.scroll{overflow-x:auto}}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{padding:5px 10px 5px 0;text-align:left;border-bottom:1px solid var(--line);
 vertical-align:baseline}

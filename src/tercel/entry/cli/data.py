@@ -119,9 +119,12 @@ def parse_map(pairs: Iterable[str]) -> dict[str, str]:
 @app.command("list", epilog="Example: tercel data list --venue binance-usdm")
 def list_series(venue: VenueOption = None, lake: LakeOption = None) -> None:
     """What the lake holds, one line a series."""
-    from tercel.domain.errors import DataError
+    from tercel.domain.bars import VENUES
+    from tercel.domain.errors import DataError, UserError
     from tercel.domain.times import format_time
 
+    if venue not in (None, *VENUES):
+        raise UserError(f"--venue {venue}: not one of {', '.join(VENUES)}")
     settings, store = _open(lake)
     keys = [key for key in store.keys() if venue in (None, key.venue)]  # noqa: SIM118
     if not keys:
@@ -269,7 +272,8 @@ def repair(
 
 @app.command(
     "export",
-    epilog="Example: tercel data export BTCUSDT --to btc.csv --since 2024-01-01 --until 2024-02-01",
+    epilog="Example: tercel data export BTCUSDT --venue binance-spot --to btc.csv "
+    "--since 2024-01-01 --until 2024-02-01",
 )
 def export(
     symbol: SymbolArgument,

@@ -77,6 +77,10 @@ def fetch(
             if no_rest and not no_archive
             else "nothing to download from: leave out --no-archive or --no-rest"
         )
+    if sources.rest is None and not no_rest:
+        terminal.problem(
+            "note: without ccxt (`make venues`) only the archive is asked; it ends a day or two ago"
+        )
     with terminal.progress_bar() as progress:
         fetcher = Fetcher(bootstrap.open_lake(settings), sources, clock, progress)
         outcome = download(fetcher, keys, start_ms, end_ms)

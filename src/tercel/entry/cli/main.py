@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problem("interrupted: what was finished is kept, nothing is half-written")
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         code = explain(error)
     raise SystemExit(code if isinstance(code, int) else 0)
 
@@ -131,11 +132,17 @@ def explain(error: Exception) -> int:
         problem(f"error: {error}")
         return error.exit_code
     if isinstance(error, TyperException):
+        if not error.format_message():  # a bare `tercel data`: its help is the answer
+            return EXIT_USER
         where = getattr(getattr(error, "ctx", None), "command_path", "tercel")
         problem(f"error: {error.format_message().rstrip('.')}; see `{where} --help`")
         return EXIT_USER
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES):
-        problem(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}")
+        where = error.filename or "a file of the run or of the kernel cache"
+        problem(
+            f"error: {where} cannot be written: {error.strerror}; free some space there, or choose "
+            "another folder (--runs, --lake, TERCEL_CACHE_DIR)"
+        )
         return 1
     problem(
         f"internal error: {type(error).__name__}: {error}. This is a bug in Tercel: run the same "

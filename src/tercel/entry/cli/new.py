@@ -27,6 +27,8 @@ def new(
         raise UserError(
             f"{name!r} cannot name a strategy: use letters, digits and underscores, as in my_idea"
         )
+    if TEMPLATE.parents[2].joinpath("core", "strategies", f"{stem}.py").exists():
+        raise UserError(f"{stem} is the name of a built-in strategy; choose another")
     path = Path(f"{stem}.py")
     if path.exists() and not force:
         raise UserError(f"{path} exists already; choose another name, or --force to overwrite it")

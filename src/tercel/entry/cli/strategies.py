@@ -32,7 +32,7 @@ def strategies(
         )
         return
     strategy = load_strategy(name)
-    screen.print(f"[bold]{strategy.name}[/bold]: {strategy.title}")
+    screen.print(f"[bold]{name}[/bold]: {strategy.title.removeprefix(f'{strategy.name}: ')}")
     listing = table("parameter", "default", "range", "unit", "meaning", numeric=("default",))
     for item in strategy.parameters.items:
         listing.add_row(item.name, str(item.default), item.span, item.unit, item.meaning)

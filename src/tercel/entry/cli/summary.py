@@ -13,6 +13,7 @@ from tercel.app.statistics import Statistics
 from tercel.app.trade_groups import TradeGroup
 from tercel.app.verdict import Verdict, VerdictCode
 from tercel.domain.results import PRESSURE_MEANING, BacktestResult
+from tercel.domain.times import format_time
 from tercel.entry.cli.terminal import table
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ REASONS_MAX = 8
 
 STYLES: dict[VerdictCode, str] = {
     VerdictCode.NOT_ENOUGH_TRADES: "bold",
+    VerdictCode.WIPED_OUT: "bold red",
     VerdictCode.NO_EDGE: "bold red",
     VerdictCode.EDGE_BELOW_COSTS: "bold red",
     VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "bold yellow",
@@ -42,6 +44,7 @@ def print_summary(
     `benchmark`: named statistics, buy-and-hold first.
     """
     console.print()
+    console.print(_what_ran(result), markup=False, style="dim")
     console.print(verdict.headline, style=STYLES[verdict.code], markup=False)
     console.print(" ".join(verdict.sentences), markup=False)
     _print_figures(console, statistics, benchmark)
@@ -51,6 +54,16 @@ def print_summary(
         _print_groups(console, "Stream", statistics.by_stream)
     _print_refusals(console, result)
     _print_warnings(console, result)
+
+
+def _what_ran(result: BacktestResult) -> str:
+    """What traded, over which bars, with how much: nothing below means anything without it."""
+    streams = ", ".join(
+        f"{label.strategy} on {label.venue} {label.symbol} {label.timeframe}"
+        for label in result.labels
+    )
+    period = f"{format_time(result.start_time)} to {format_time(result.end_time)} UTC"
+    return f"{streams}, {period}, start {wording.money(result.start_quote)} {wording.CURRENCY}"
 
 
 def print_paths(console: Console, paths: Mapping[str, Path]) -> None:
