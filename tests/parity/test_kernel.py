@@ -27,7 +27,7 @@ from tests.parity.plain_python import BARS as PLAIN_BARS
 from tests.parity.plain_python import digest_of_run
 
 import tercel
-from tercel.core import fills, kernel, matching
+from tercel.core import kernel, matching
 from tercel.core.codes import IntrabarMode, Side, SizeMode, SlippageModel
 from tercel.core.plan import TradePlan
 from tercel.core.records import STREAM, Feed, Records, Tape
@@ -132,13 +132,14 @@ class Run:
                     continue
                 here.append((made, self.bars[k][at], self.signals[k][at]))
             for made, bar, _ in here:
-                fills.begin_bar(made, bar)
-                matching.match_bar(self.account, made, bar, tape)
+                if matching.may_fill(made, bar):
+                    matching.match_bar(self.account, made, bar, tape)
                 kernel.settle_bar(self.account, made, bar, context)
             kernel.mark(self.account, self.streams)
             for made, bar, signal in here:
                 kernel.on_bar(self.account, made, bar, signal)
-                matching.match_close(self.account, made, bar, tape)
+                if matching.asks_market(made):
+                    matching.match_close(self.account, made, bar, tape)
             kernel.mark(self.account, self.streams)
             kernel.write_equity(self.account, tape.equity[row], int(time) + 60_000)
         tape.counts[0] = len(times)

@@ -93,7 +93,11 @@ def slippage(stream: Any, bar: Any, order: Any, price: float, quantity: float) -
 
 @kernel
 def begin_bar(stream: Any, bar: Any) -> None:
-    """Reset the volume that this bar still offers to the stream's orders."""
+    """Reset the volume that this bar still offers to the stream's orders, once a bar."""
+    time = bar.open_time + stream.bar_ms
+    if stream.volume_time == time:
+        return
+    stream.volume_time = time
     share = stream.rules.participation_max
     offered = share * bar.volume
     stream.volume_left = offered if share > 0.0 and offered >= 0.0 else math.inf

@@ -229,7 +229,6 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
                 if not is_quiet(account, stream, bar, signals[k, i]):
                     awake[k] = True
                     stirred = True
-                    fills.begin_bar(stream, bar)
                     if may_fill(stream, bar):
                         match_bar(account, stream, bar, tape)
                     settle_bar(account, stream, bar, contexts[k, min(i, last_context)])

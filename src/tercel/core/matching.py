@@ -130,6 +130,7 @@ def match_entry(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
 @kernel
 def match_bar(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     """What `bar` filled of the orders that were resting before it closed."""
+    fills.begin_bar(stream, bar)
     orders = stream.orders
     entered = False
     if orders[Slot.ENTRY].status != OrderStatus.EMPTY:
@@ -158,6 +159,7 @@ def match_close(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     """Market orders asked for at this close meet it."""
     if stream.rules.entry_timing != EntryTiming.CLOSE:
         return
+    fills.begin_bar(stream, bar)
     if stream.orders[Slot.CLOSE].status == OrderStatus.TRIGGERED:
         take(account, stream, bar, Slot.CLOSE, bar.close, tape)
     if stream.orders[Slot.ENTRY].status == OrderStatus.TRIGGERED:

@@ -146,6 +146,7 @@ STREAM = rec(                            # one strategy on one symbol: settings 
     ("orders", ORDER, (SLOT_COUNT,)),   # by codes.Slot
     ("watch_low", "f8"), ("watch_high", "f8"),  # prices between which no resting order can fill
     ("funding_time", "i8"),              # next settlement
+    ("volume_time", "i8"),               # close of the bar that volume_left is of
     ("volume_left", "f8"),               # of this bar, for this stream's orders, base
     ("signals", "i8"),                   # signals seen
     ("refusals", "i8", (len(Refusal),)),
