@@ -25,7 +25,6 @@ from tercel.core.plan import TradePlan
 from tercel.core.records import (
     ACCOUNT,
     BAR,
-    CONTEXT,
     EQUITY,
     FILL,
     FILLS_PER_BAR,
@@ -297,7 +296,4 @@ def check_conservation(outcome: Outcome) -> None:
 
 def unknown_contexts(count: int) -> Records:
     """`count` CONTEXT rows in which nothing is known."""
-    made = np.zeros(count, CONTEXT)
-    for name in CONTEXT.names or ():
-        made[name] = NAN
-    return made
+    return np.repeat(unknown_context(), count)

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.app.ports import Progress, SilentProgress
-from tercel.app.signals import call_signals, quiet_signals, unknown_context
+from tercel.app.signals import Market, call_signals, quiet_signals, unknown_context
 from tercel.app.strategies import Strategy
 from tercel.app.tape import RunTape
 from tercel.core import kernel
@@ -225,7 +225,9 @@ class _Desk:
         """Phase one: `bars` into row `row` of the signal buffer."""
         out = self._signals[row, : len(bars)]
         out.view(np.uint8)[:] = self._quiet[: len(bars)].view(np.uint8)
-        call_signals(stream.spec.strategy, stream.state, bars, stream.params, out)
+        call_signals(
+            stream.spec.strategy, stream.state, Market(bars, unknown_context()), stream.params, out
+        )
         bad = tally(out, stream.reasons)
         if bad >= 0:
             raise StrategyError(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tercel.app.ports import Progress, SilentProgress
-from tercel.app.signals import call_signals, quiet_signals, unknown_context
+from tercel.app.signals import Market, call_signals, quiet_signals, unknown_context
 from tercel.app.strategies import Strategy
 from tercel.core.jit import new
 from tercel.core.records import Records
@@ -36,6 +36,13 @@ BEND = {
 """Factor of each field. One factor for all would leave what a strategy looks at as it was: the
 close against the bar's VWAP, the takers' share of the volume, bids against asks.
 """
+
+
+BEND_CONTEXT = {
+    "funding_rate": -3.0, "open_interest": 1.5, "long_short_ratio": 2.5, "fear_greed": 0.25,
+    "exchange_netflow": -5.0, "btc_move_1h": -5.0, "sp500_move_1h": -5.0, "dollar_move_1h": -5.0,
+}  # fmt: skip
+"""The same for what is known beside the bar; its times stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +65,37 @@ class LookaheadReport:
         return self.first_leak is None and self.first_difference is None
 
 
-def signals_of(strategy: Strategy, bars: Records, params: object) -> Records:
-    """The batch loop over `bars` from a fresh state."""
-    out = quiet_signals(len(bars))
-    call_signals(strategy, new(strategy.state_dtype(params)), bars, params, out)
+def signals_of(strategy: Strategy, market: Market, params: object) -> Records:
+    """The batch loop over `market` from a fresh state."""
+    out = quiet_signals(len(market.bars))
+    call_signals(strategy, new(strategy.state_dtype(params)), market, params, out)
     return out
 
 
-def stepped_signals(strategy: Strategy, bars: Records, params: object) -> Records:
-    """The step over `bars`, one call a bar."""
-    out = quiet_signals(len(bars))
+def stepped_signals(strategy: Strategy, market: Market, params: object) -> Records:
+    """The step over `market`, one call a bar."""
+    out = quiet_signals(len(market.bars))
     state = new(strategy.state_dtype(params))
-    context = unknown_context()[0]
-    for i in range(len(bars)):
-        strategy.step(state, bars[i], context, params, out[i])
+    for i in range(len(market.bars)):
+        strategy.step(state, market.bars[i], market.context(i), params, out[i])
     return out
+
+
+def bent(market: Market, end: int) -> Market:
+    """The first `end` rows of `market`, the last of them changed in every field.
+
+    A single context for all bars stays as it is: it does not come after any of them.
+    """
+    part = market.part(0, end)
+    bars = part.bars.copy()
+    for name, factor in BEND.items():
+        bars[name][-1] *= factor
+    if len(part.contexts) == 1:
+        return Market(bars, part.contexts)
+    contexts = part.contexts.copy()
+    for name, factor in BEND_CONTEXT.items():
+        contexts[name][-1] *= factor
+    return Market(bars, contexts)
 
 
 def check_lookahead(
@@ -81,20 +104,22 @@ def check_lookahead(
     bar_ms: int,
     values: dict[str, int | float | str],
     progress: Progress | None = None,
+    contexts: Records | None = None,
 ) -> LookaheadReport:
-    """Prove it at every position of `bars`. Raises DataError when there are too few."""
+    """Prove it at every position of `bars`; `contexts`, where given, has a CONTEXT row for each.
+
+    Raises DataError when there are too few.
+    """
     if len(bars) < BARS_MIN:
         raise DataError(f"a look-ahead proof needs at least {BARS_MIN} bars, got {len(bars)}")
     progress = progress or SilentProgress()
     progress.start(f"look-ahead {strategy.name}", len(bars))
     params = strategy.parameters.record(values, bar_ms)
-    whole = signals_of(strategy, bars, params)
+    market = Market(bars, unknown_context() if contexts is None else contexts)
+    whole = signals_of(strategy, market, params)
     leak, proved = None, len(bars)
     for cut in range(1, len(bars)):
-        bent = bars[: cut + 1].copy()
-        for name, factor in BEND.items():
-            bent[name][-1] *= factor
-        for history in (bars[:cut], bent):
+        for history in (market.part(0, cut), bent(market, cut + 1)):
             found = signals_of(strategy, history, params)
             at = first_unequal(found[:cut], whole[:cut])
             if at is not None and (leak is None or at < leak):
@@ -103,7 +128,7 @@ def check_lookahead(
         if leak is not None:
             proved = cut
             break
-    difference = first_unequal(stepped_signals(strategy, bars, params), whole)
+    difference = first_unequal(stepped_signals(strategy, market, params), whole)
     return LookaheadReport(
         strategy=strategy.name,
         bars=proved,

@@ -4,6 +4,7 @@ author's terms.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,22 +36,42 @@ def unknown_context() -> Records:
     """One CONTEXT row in which nothing is known."""
     made = np.zeros(1, CONTEXT)
     for name in made.dtype.names or ():
-        made[name] = np.nan
+        if CONTEXT[name] == np.float64:
+            made[name] = np.nan
     return made
 
 
-def call_signals(strategy: Strategy, state: Any, bars: Records, params: Any, out: Records) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """What a strategy is shown: BAR rows, and a CONTEXT row for each or a single one for all."""
+
+    bars: Records
+    contexts: Records
+
+    def part(self, first: int, end: int) -> Market:
+        """Rows `first` to `end` of both."""
+        if len(self.contexts) == 1:
+            return Market(self.bars[first:end], self.contexts)
+        return Market(self.bars[first:end], self.contexts[first:end])
+
+    def context(self, i: int) -> Any:
+        """The CONTEXT record of bar `i`."""
+        return self.contexts[min(i, len(self.contexts) - 1)]
+
+
+def call_signals(strategy: Strategy, state: Any, market: Market, params: Any, out: Records) -> None:
     """The strategy's batch loop, its failures told in its author's terms. Raises StrategyError."""
     before = state.tobytes()
+    bars = market.bars
     try:
-        strategy.signals(state, bars, unknown_context(), params, out)
+        strategy.signals(state, bars, market.contexts, params, out)
     except (*COMPILE_ERRORS, *RUN_ERRORS) as error:
         if is_run_error(error):
-            failing, ahead = _failing_bar(strategy, before, bars, params)
+            failing, ahead = _failing_bar(strategy, before, market, params)
             with_nan = (False, True) if isinstance(error, ZeroDivisionError) else (False,)
-            found = _replay(strategy, ahead, bars[failing : failing + 1], params, with_nan)
+            found = _replay(strategy, ahead, market.part(failing, failing + 1), params, with_nan)
             raise explain_run(strategy.path, error, found, bars) from error
-        found = _replay(strategy, before, bars[:REPLAYED_BARS_MAX], params, (False,))
+        found = _replay(strategy, before, market.part(0, REPLAYED_BARS_MAX), params, (False,))
         raise explain_compile(strategy.path, strategy.step, error, found) from error
 
 
@@ -60,19 +81,20 @@ def _state(strategy: Strategy, saved: bytes, params: Any) -> Any:
 
 
 def _failing_bar(
-    strategy: Strategy, before: bytes, bars: Records, params: Any
+    strategy: Strategy, before: bytes, market: Market, params: Any
 ) -> tuple[int, bytes]:
     """(the bar at which the batch loop fails from state `before`, the state ahead of that bar).
 
     By halves: where the first half passes, the search goes on in the second from the state it left.
     In all it costs about as much as the chunk did.
     """
-    first, end, ahead = 0, len(bars), before
+    first, end, ahead = 0, len(market.bars), before
     while end - first > 1:
         middle = (first + end) // 2
-        state, half = _state(strategy, ahead, params), bars[first:middle]
+        state, half = _state(strategy, ahead, params), market.part(first, middle)
+        out = quiet_signals(middle - first)
         try:
-            strategy.signals(state, half, unknown_context(), params, quiet_signals(len(half)))
+            strategy.signals(state, half.bars, half.contexts, params, out)
         except (*COMPILE_ERRORS, *RUN_ERRORS):
             end = middle
         else:
@@ -81,17 +103,17 @@ def _failing_bar(
 
 
 def _replay(
-    strategy: Strategy, before: bytes, bars: Records, params: Any, with_nan: tuple[bool, ...]
+    strategy: Strategy, before: bytes, market: Market, params: Any, with_nan: tuple[bool, ...]
 ) -> Replayed | None:
     """Step the bars again, uncompiled, to find the failing line; once for each of `with_nan`."""
     step = plain(strategy.step)
     signal = quiet_signals(1)[0]
-    context = unknown_context()[0]
+    bars = market.bars
     for nan_counts in with_nan:
         state = _state(strategy, before, params)
 
         def call(i: int, state: Any = state) -> None:
-            step(state, bars[i], context, params, signal)
+            step(state, bars[i], market.context(i), params, signal)
 
         if found := replay_in_python(strategy.path, call, bars, with_nan=nan_counts):
             return found

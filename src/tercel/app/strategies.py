@@ -27,6 +27,7 @@ from tercel.core import strategies as built_in
 from tercel.core.jit import CORE_ROOT, cache_of, hash_sources
 from tercel.core.parameters import Parameters
 from tercel.core.plan import TradePlan
+from tercel.core.records import BAR, CONTEXT
 from tercel.domain.errors import StrategyError, UserError
 
 NEAR = 0.75
@@ -41,6 +42,13 @@ REQUIRED: dict[str, str] = {
     "step": "the compiled step(state, bar, context, params, signal)",
     "signals": "the compiled loop signals(state, bars, contexts, params, out) over step",
 }
+
+
+INPUTS: tuple[str, ...] = (
+    "pressure",
+    *(name for name in (*(BAR.names or ()), *(CONTEXT.names or ())) if not name.endswith("_time")),
+)
+"""What NEEDS and USES of a strategy file may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,12 @@ class Strategy:
     """SHA-256 over the core's sources and, of a user's file, `sources_beside` it."""
     check: Callable[[Any], str] | None = None
     """Says what is impossible about a combination of parameters; empty when nothing is."""
+    needs: tuple[str, ...] = ()
+    """Fields of BAR and CONTEXT, and `pressure`, without which it never signals."""
+    uses: tuple[str, ...] = ()
+    """The same that count where known, and are passed over where not."""
+    is_filter: bool = False
+    """It scores other strategies' signals in -1..1 instead of trading its own."""
 
     def values(self, overrides: Mapping[str, object], bar_ms: int) -> dict[str, int | float | str]:
         """Parameter values with `overrides` for bars of `bar_ms`. Raises UserError."""
@@ -153,6 +167,9 @@ def _import_file(path: Path, sources: list[Path]) -> ModuleType:
     folder = str(path.parent)
     loaded_before = set(sys.modules)
     sys.path.insert(0, folder)
+    # A neighbour edited twice within a second would be taken from its bytecode, which is dated by
+    # the second: none is written.
+    wrote_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         with cache_of(sources):
             spec.loader.exec_module(module)
@@ -162,6 +179,7 @@ def _import_file(path: Path, sources: list[Path]) -> ModuleType:
         line = line_in(path, error)
         raise StrategyError(f"{path}:{line}: {type(error).__name__}: {error}") from error
     finally:
+        sys.dont_write_bytecode = wrote_bytecode
         sys.path.remove(folder)
         for neighbour in set(sys.modules) - loaded_before - {name}:
             _set_apart(neighbour, folder, name)
@@ -203,6 +221,12 @@ def _check(module: ModuleType, path: Path, code_hash: str) -> Strategy:
     for kernel_name in ("step", "signals"):
         if not callable(getattr(module, kernel_name)):
             raise StrategyError(f"{path}: {kernel_name} must be a function under @kernel")
+    for what in ("NEEDS", "USES"):
+        unknown = [name for name in getattr(module, what, ()) if name not in INPUTS]
+        if unknown:
+            raise StrategyError(
+                f"{path}: {what} names no input {unknown[0]!r}; inputs are {', '.join(INPUTS)}"
+            )
     title = " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
     return Strategy(
         name=path.stem,
@@ -216,4 +240,7 @@ def _check(module: ModuleType, path: Path, code_hash: str) -> Strategy:
         signals=module.signals,
         code_hash=code_hash,
         check=getattr(module, "check", None),
+        needs=tuple(getattr(module, "NEEDS", ())),
+        uses=tuple(getattr(module, "USES", ())),
+        is_filter=bool(getattr(module, "IS_FILTER", False)),
     )

@@ -34,10 +34,13 @@ BAR = rec(
 
 CONTEXT = rec(                           # what is known at the close beside the bar; NaN: unknown
     ("funding_rate", "f8"),              # fraction per settlement, last published
-    ("open_interest", "f8"),             # base
-    ("long_short_ratio", "f8"),
+    ("funding_time", "i8"),              # settlement that published it, ms; 0: unknown
+    ("open_interest", "f8"),             # as its source counts it: only changes matter
+    ("long_short_ratio", "f8"),          # accounts or positions long over short
     ("fear_greed", "f8"),                # 0..100
-    ("exchange_netflow", "f8"),          # base per day
+    ("exchange_netflow", "f8"),          # base per day, into exchanges (+) or out of them (-)
+    ("btc_move_1h", "f8"),               # BTC against an hour before, fraction
+    ("sp500_move_1h", "f8"), ("dollar_move_1h", "f8"),  # the same of the S&P 500 and the dollar
 )
 
 SIGNAL = rec(                            # one per closed bar
@@ -48,7 +51,7 @@ SIGNAL = rec(                            # one per closed bar
     ("reason", "i4"),                    # index into the strategy's REASONS
     ("side", "i1"),                      # codes.Side
     ("exit_long", "?"), ("exit_short", "?"),
-    ("reserved", "i1"),                  # keeps the record at 40 bytes
+    ("veto", "i1"),                      # codes.Refusal of a filter that objects; 0: none
 )
 
 PLAN = rec(

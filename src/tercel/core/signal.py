@@ -20,6 +20,7 @@ def no_signal(signal: Any, reason: int) -> None:
     signal.reason = reason
     signal.exit_long = False
     signal.exit_short = False
+    signal.veto = 0
 
 
 @kernel

@@ -97,6 +97,8 @@ REASONS = (
     CHASING,
 ) = range(len(REASONS))
 
+NEEDS = ("quote_volume", "pressure")
+
 PLAN = TradePlan(
     legs=((2.0, 0.50), (3.0, 0.25)), trail_fraction=0.25, trail_arm_r=1.0, trail_offset_r=0.5
 )
