@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tercel.core.records import Records
 from tercel.domain.bars import BarSeries, Gap, SeriesKey
+from tercel.domain.context import ContextKey, ContextSeries
 
 
 class Clock(Protocol):
@@ -196,4 +197,70 @@ class BarReader(Protocol):
 
     def read(self, path: Path, hints: SourceHints) -> FileBars:
         """The bars of `path`, not validated. Raises NotBarsError; DataError for a damaged file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ContextInfo:
+    """What the lake holds of one series of context."""
+
+    key: ContextKey
+    rows: int
+    first_time: int
+    """When its first value became known, ms UTC."""
+    last_time: int
+    spacing_ms: int
+    """The usual time between two rows."""
+    bytes: int
+
+
+class ContextStore(Protocol):
+    """Funding rates, open interest and other context: what was known about a market, and when."""
+
+    def keys(self) -> list[ContextKey]:
+        """Every series, sorted."""
+        ...
+
+    def info(self, key: ContextKey) -> ContextInfo:
+        """What there is of `key`. Raises DataError when there is nothing, or it is damaged."""
+        ...
+
+    def read(
+        self, key: ContextKey, start_ms: int | None = None, end_ms: int | None = None
+    ) -> ContextSeries:
+        """Rows with start <= time < end, none where there are none.
+
+        Raises DataError when there is no such series, or it is damaged.
+        """
+        ...
+
+    def merge(self, series: ContextSeries, *, origin: str) -> MergeReport:
+        """Validate and merge `series` idempotently; a stored value that differs is kept.
+
+        `origin` says in errors where the rows came from. Raises DataError on a bad row: nothing is
+        written.
+        """
+        ...
+
+
+class NotContextError(Exception):
+    """A file that holds none of the kinds of context. Its text says why it can hold no bars either,
+    and is empty where it may.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class FileContext:
+    """The context of one file: a series, or several where it counts several things."""
+
+    parts: tuple[ContextSeries, ...]
+    notes: tuple[str, ...] = ()
+    """What was decided while reading, for the user: when a value counts as known, rows left out."""
+
+
+class ContextReader(Protocol):
+    """Reads context files of other makers: archives of a venue, tables of data vendors."""
+
+    def read(self, path: Path, hints: SourceHints) -> FileContext:
+        """The context in `path`, not validated. Raises NotContextError; DataError for damage."""
         ...

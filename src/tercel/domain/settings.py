@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from tercel.domain.errors import ConfigError, UserError
-from tercel.domain.times import parse_time
+from tercel.domain.times import HOUR_MS, parse_time
 from tercel.domain.trading_settings import (
     CostProfile,
     CostSettings,
@@ -34,6 +34,7 @@ from tercel.domain.trading_settings import (
 )
 
 __all__ = [
+    "ContextSettings",
     "CostProfile",
     "CostSettings",
     "DataSettings",
@@ -95,6 +96,39 @@ class DataSettings(Group):
     outlier_move_fraction_min: float = Field(
         ge=0, le=1, description="... that are also at least this fraction of the price"
     )
+
+
+Hours = Annotated[float, Field(gt=0, le=8784)]
+
+
+class ContextSettings(Group):
+    """How long a published value counts as what is known beside the bars."""
+
+    funding_rate_hours_max: Hours = Field(
+        description="Oldest settlement that still tells the funding rate, hours"
+    )
+    open_interest_hours_max: Hours = Field(
+        description="Oldest open interest that still counts, hours"
+    )
+    long_short_ratio_hours_max: Hours = Field(
+        description="Oldest long/short ratio that still counts, hours"
+    )
+    fear_greed_hours_max: Hours = Field(
+        description="Oldest fear and greed index that still counts, hours"
+    )
+    exchange_netflow_hours_max: Hours = Field(
+        description="Oldest exchange net flow that still counts, hours"
+    )
+    sp500_hours_max: float = Field(
+        gt=0, le=1, description="Oldest S&P 500 level that a move over an hour is told by, hours"
+    )
+    dollar_index_hours_max: float = Field(
+        gt=0, le=1, description="Oldest dollar index that a move over an hour is told by, hours"
+    )
+
+    def age_ms_max(self, kind: str) -> int:
+        """The maximum age of a context kind (domain/context.py) in milliseconds."""
+        return int(getattr(self, f"{kind}_hours_max") * HOUR_MS)
 
 
 class FetchSettings(Group):
@@ -169,6 +203,7 @@ class Settings(Group):
     """All settings. `tercel config show --origin` says which file and line each came from."""
 
     data: DataSettings
+    context: ContextSettings
     fetch: FetchSettings
     synthetic: SyntheticSettings
     runs: RunSettings

@@ -1,0 +1,238 @@
+"""Context joined to bars: at the close of each bar, what had been published by then.
+
+1. For each kind, the venues that may speak for the series, in order; the first whose values know
+   any of the bars is taken, whole: two sources are never mixed in one run.
+2. As of a bar's close (open_time + bar_ms) counts the last row with time <= close, unless it is
+   older than the kind's maximum age: then the value is unknown.
+3. Moves over the last hour are the value as of the close against the value as of an hour before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.app.ports import BarStore, ContextStore
+from tercel.app.signals import unknown_context
+from tercel.core.records import Records
+from tercel.domain.bars import BarSeries, SeriesKey
+from tercel.domain.context import ALL, MARKET_WIDE_KINDS, ContextKey, ContextSeries, Times, Values
+from tercel.domain.settings import ContextSettings
+from tercel.domain.times import HOUR_MS
+
+FALLBACK_VENUES = ("binance-usdm", "bybit-linear", "okx-swap")
+"""Whose context counts for a venue that has none of its own, in this order."""
+BTC = "BTCUSDT"
+BTC_VENUES = ("binance-usdm", "binance-spot", "bybit-linear", "bitget-usdtm")
+"""Whose BTCUSDT counts where the lake has none of the series' own venue, in this order."""
+BTC_TIMEFRAMES = ("1m", "5m")
+"""Timeframes of another venue's BTCUSDT that are fine enough."""
+KNOWN_SHARE_TOLERANCE = 0.01
+"""Of sources that know about equally many bars (fraction of all bars), the finer is taken."""
+
+FIELDS: dict[str, str] = {
+    "funding_rate": "funding_rate",
+    "open_interest": "open_interest",
+    "long_short_ratio": "long_short_ratio",
+    "fear_greed": "fear_greed",
+    "exchange_netflow": "exchange_netflow",
+    "sp500": "sp500_move_1h",
+    "dollar_index": "dollar_move_1h",
+}
+"""Kind -> the field of CONTEXT that it fills."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedContext:
+    """Where the values of one field of CONTEXT came from."""
+
+    source: str
+    """`funding_rate binance-usdm BTCUSDT settlements`; of BTC's move, the series of bars."""
+    data_hash: str
+    """SHA-256 of the rows that could be joined."""
+    known_share: float
+    """Share of the bars at which the value is known, 0..1; never 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContextRows:
+    """What strategies are shown beside the bars of one series."""
+
+    rows: Records
+    """CONTEXT records: (bars,), or (1,) with nothing known where no bar knows anything."""
+    joined: Mapping[str, JoinedContext]
+    """Field of CONTEXT -> its source, for every field that any bar knows."""
+
+
+def context_rows(
+    store: ContextStore, bar_store: BarStore, series: BarSeries, settings: ContextSettings
+) -> ContextRows:
+    """Everything known at the close of each bar of `series`. Raises DataError for a damaged file.
+
+    A synthetic series is shown synthetic context alone, and a real one never any.
+    """
+    closes = series.bars["open_time"] + series.key.bar_ms
+    found: dict[str, tuple[Values, JoinedContext]] = {}
+    funding_time: Times | None = None
+    for kind, name in FIELDS.items():
+        best = _best(store, kind, series.key, closes, settings.age_ms_max(kind))
+        if best is None:
+            continue
+        found[name] = (best.values, best.told())
+        if kind == "funding_rate":
+            known = np.isfinite(best.values)
+            place = np.searchsorted(best.series.time, closes, side="right") - 1
+            funding_time = np.where(known, best.series.time[place], 0)
+    move = _btc_move(bar_store, series, closes)
+    if move is not None:
+        found["btc_move_1h"] = move
+    if not found:
+        return ContextRows(unknown_context(), {})
+    rows = np.repeat(unknown_context(), len(closes))
+    for name, (values, _) in found.items():
+        rows[name] = values
+    if funding_time is not None:
+        rows["funding_time"] = funding_time
+    return ContextRows(rows, {name: told for name, (_, told) in found.items()})
+
+
+def as_of(time: Times, value: Values, moments: Times, age_ms_max: int) -> Values:
+    """At each of `moments` the last value published by then, NaN where it is older than the age.
+
+    `time` (rows,) strictly increasing with `value` (rows,); `moments` (any number,) ms UTC. A row
+    published exactly at a moment counts; one exactly `age_ms_max` old still counts.
+    """
+    if not len(time):
+        return np.full(len(moments), np.nan)
+    place = np.searchsorted(time, moments, side="right") - 1
+    fresh = (place >= 0) & (moments - time[place] <= age_ms_max)
+    return np.where(fresh, value[place], np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    """One source of a kind, joined."""
+
+    series: ContextSeries
+    values: Values
+    known: int
+
+    def told(self) -> JoinedContext:
+        key, share = self.series.key, self.known / len(self.values)
+        return JoinedContext(str(key), self.series.data_hash, share)
+
+
+def _best(
+    store: ContextStore, kind: str, bars: SeriesKey, closes: Times, age_ms_max: int
+) -> _Candidate | None:
+    """The source of `kind` that is taken for the series `bars`, joined; None: none knows a bar."""
+    keys = [key for key in store.keys() if key.kind == kind]  # noqa: SIM118 (a port)
+    for venue, symbol in _speakers(kind, bars):
+        of_venue = [key for key in keys if (key.venue, key.symbol) == (venue, symbol)]
+        candidates = [
+            found
+            for key in of_venue
+            if (found := _join(store, key, closes, age_ms_max)) is not None
+        ]
+        if candidates:
+            enough = max(one.known for one in candidates) - KNOWN_SHARE_TOLERANCE * len(closes)
+            return min(
+                (one for one in candidates if one.known >= enough),
+                key=lambda one: (one.series.spacing_ms, one.series.key),
+            )
+    return None
+
+
+def _speakers(kind: str, bars: SeriesKey) -> list[tuple[str, str]]:
+    """(venue, symbol) of context that may speak for `bars`, the nearest first.
+
+    Funding over all exchanges is a mean and no settlement that anybody pays: it speaks for none.
+    """
+    if bars.venue == "synthetic":
+        return [] if kind in MARKET_WIDE_KINDS else [(bars.venue, bars.symbol)]
+    if kind in MARKET_WIDE_KINDS:
+        return [(ALL, ALL)]
+    last = () if kind == "funding_rate" else (ALL,)
+    return [(venue, bars.symbol) for venue in dict.fromkeys((bars.venue, *FALLBACK_VENUES, *last))]
+
+
+def _join(
+    store: ContextStore, key: ContextKey, closes: Times, age_ms_max: int
+) -> _Candidate | None:
+    """`key` as of the closes; None where it knows none of them."""
+    moves = FIELDS[key.kind].endswith("_move_1h")
+    earliest = int(closes[0]) - age_ms_max - (HOUR_MS if moves else 0)
+    series = store.read(key, earliest, int(closes[-1]) + 1)
+    values = as_of(series.time, series.value, closes, age_ms_max)
+    if moves:
+        before = as_of(series.time, series.value, closes - HOUR_MS, age_ms_max)
+        values = values / before - 1.0
+    known = int(np.count_nonzero(np.isfinite(values)))
+    return _Candidate(series, values, known) if known else None
+
+
+def _btc_move(
+    store: BarStore, series: BarSeries, closes: Times
+) -> tuple[Values, JoinedContext] | None:
+    """BTCUSDT at its last close against its close an hour before; None where no bar knows it."""
+    for key in _btc_series(store.keys(), series.key):
+        opened, price = _btc_closes(store, key, series, closes)
+        if not len(opened):
+            continue
+        last = closes // key.bar_ms * key.bar_ms - key.bar_ms
+        values = _at(opened, price, last) / _at(opened, price, last - HOUR_MS) - 1.0
+        known = int(np.count_nonzero(np.isfinite(values)))
+        if known:
+            digest = hashlib.sha256(opened.tobytes() + price.tobytes()).hexdigest()
+            return values, JoinedContext(str(key), digest, known / len(values))
+    return None
+
+
+def _btc_series(keys: Iterable[SeriesKey], bars: SeriesKey) -> Iterator[SeriesKey]:
+    """Series of BTCUSDT that may be looked at beside `bars`, the nearest first."""
+    there = sorted(
+        (key for key in keys if key.symbol == BTC and HOUR_MS % key.bar_ms == 0),
+        key=lambda key: key.bar_ms,
+    )
+    yield from (key for key in there if key.venue == bars.venue)
+    if bars.venue == "synthetic":
+        return
+    for venue in BTC_VENUES:
+        if venue != bars.venue:
+            yield from (k for k in there if k.venue == venue and k.timeframe in BTC_TIMEFRAMES)
+
+
+def _btc_closes(
+    store: BarStore, key: SeriesKey, series: BarSeries, closes: Times
+) -> tuple[Times, Values]:
+    """Open times and closes of `key` from an hour before the first bar to the last close."""
+    info = store.info(key)
+    start = (int(closes[0]) // key.bar_ms - 1) * key.bar_ms - HOUR_MS
+    end = int(closes[-1]) // key.bar_ms * key.bar_ms
+    own = key == series.key
+    stop = int(series.bars["open_time"][0]) if own else end
+    parts: list[Records] = []
+    if info.first_time < stop and info.last_time >= start and _holds(store, key, start, stop):
+        parts.append(store.read(key, start, stop).bars)
+    if own:
+        parts.append(series.bars)
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0)
+    times = [part["open_time"] for part in parts]
+    prices = [part["close"] for part in parts]
+    return np.concatenate(times), np.concatenate(prices)
+
+
+def _holds(store: BarStore, key: SeriesKey, start_ms: int, end_ms: int) -> bool:
+    """Whether any bar of `key` opens in the span, which lies between its first and last bar."""
+    return all(gap.start > start_ms or gap.end < end_ms for gap in store.gaps(key))
+
+
+def _at(time: Times, value: Values, wanted: npt.NDArray[np.int64]) -> Values:
+    """The value of each time in `wanted`; NaN where there is no row of exactly that time."""
+    place = np.minimum(np.searchsorted(time, wanted), len(time) - 1)
+    return np.where(time[place] == wanted, value[place], np.nan)
