@@ -4,11 +4,11 @@ suite.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tercel.core.records import Records
 from tercel.domain.bars import BarSeries, Gap, SeriesKey
@@ -263,4 +263,44 @@ class ContextReader(Protocol):
 
     def read(self, path: Path, hints: SourceHints) -> FileContext:
         """The context in `path`, not validated. Raises NotContextError; DataError for damage."""
+        ...
+
+
+_Shared = TypeVar("_Shared")
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
+
+
+class Workers(Protocol):
+    """Who carries out many independent pieces of work: threads of this machine, or a cluster."""
+
+    def map(
+        self,
+        open_work: Callable[[_Shared], Callable[[_Item], _Done]],
+        shared: _Shared,
+        items: Sequence[_Item],
+    ) -> Iterator[_Done]:
+        """The result for each of `items`, in their order, whoever is done first.
+
+        `open_work(shared)` is called once in each worker and returns the function that is called
+        for each item there, so that buffers belong to one worker. It is a function that another
+        process can import; `shared` and the items are plain data. The first error of a worker is
+        raised here, and nothing is left running.
+        """
+        ...
+
+
+class TrialLog(Protocol):
+    """What is finished of a long sweep, kept so that the same command can go on after a stop."""
+
+    def finished(self) -> Mapping[int, bytes]:
+        """What was saved, by number. Raises StorageError, LakeBusyError."""
+        ...
+
+    def save(self, number: int, data: bytes) -> None:
+        """Keep the result of `number`, whole or not at all. Raises StorageError."""
+        ...
+
+    def discard(self) -> None:
+        """All is done: nothing of it is needed any more."""
         ...
