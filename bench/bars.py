@@ -168,7 +168,7 @@ def live(desk: Desk) -> list[Measurement]:
         for bar in bars[LIVE_WARM_UP_BARS:]:
             strategy.step(state, bar, context, params, signal)
             kernel.settle_bar(account, stream, bar, context)
-            kernel.mark(account, streams)
+            kernel.mark(account, streams, int(bar.open_time) + KEY.bar_ms)
             kernel.on_bar(account, stream, bar, signal)
 
     samples: list[float] = []

@@ -21,6 +21,7 @@ from tercel.app.backtest import (
     AccountSpec,
     StreamSpec,
     open_account,
+    open_markets,
     open_streams,
     simulate,
 )
@@ -89,6 +90,7 @@ class GivenCrosses:
         strategy = self._spec.strategy
         account = open_account(self._account)
         streams = open_streams((self._spec,))
+        markets = open_markets((self._spec,), {})
         state = new(strategy.state_dtype(self._params))
         signals = np.empty((1, CHUNK_BARS), SIGNAL)
         contexts = unknown_context().reshape(1, 1)
@@ -99,7 +101,7 @@ class GivenCrosses:
             crosses = self._crosses[start : start + CHUNK_BARS]
             strategy.signals(state, bars, crosses, self._params, signals[0])
             feed = Feed(bars.reshape(1, -1), contexts, signals, np.array([len(bars)]))
-            kernel.run(account, streams, feed, tape.next_chunk())
+            kernel.run(account, streams, markets, feed, tape.next_chunk())
         kernel.finish(account, streams, self._bars[-1:], tape.next_chunk())
         equity = tape.equity
         equity[-1]["equity"] = account.equity_quote

@@ -28,6 +28,7 @@ from tercel.core.records import (
     EQUITY,
     FILL,
     FILLS_PER_BAR,
+    MARKET,
     STREAM,
     TRADE,
     Feed,
@@ -132,18 +133,19 @@ def stream(plan: TradePlan | None = None, /, **settings: Any) -> Any:
     made.bar_ms = MINUTE_MS
     made.plan = (plan or TradePlan()).record()
     for name, value in {**DEFAULTS, **settings}.items():
-        groups = ("instrument", "costs", "rules", "sizing")
+        groups = ("instrument", "costs", "rules", "sizing", "pace")
         (group,) = (group for group in groups if name in (STREAM[group].names or ()))
         made[group][name] = value
     return made
 
 
 def account(start: float = 10_000.0, **limits: Any) -> Any:
-    """A fresh ACCOUNT record."""
+    """A fresh ACCOUNT record; every figure of its limits and pace by its own name."""
     made = new(ACCOUNT)
     made.start_quote = made.cash_quote = made.equity_quote = made.peak_equity = start
     for name, value in limits.items():
-        made.limits[name] = value
+        group = "limits" if name in (made.limits.dtype.names or ()) else "pace"
+        made[group][name] = value
     return made
 
 
@@ -229,10 +231,12 @@ def trade(
     on: Any = None,
     contexts: Records | Sequence[Records] | None = None,
     finish: bool = False,
+    watched: Records | None = None,
 ) -> Outcome:
     """Run streams over their bars on one account (`on`); with `finish`, close what stays open.
 
-    A single stream may come with its bars and signals bare; several come as lists.
+    A single stream may come with its bars and signals bare; several come as lists, each a series of
+    its own. `watched` are their MARKET records, where they know something already.
     """
     alone = isinstance(bars, np.ndarray)
     settings = [streams] if alone else list(streams)
@@ -246,8 +250,12 @@ def trade(
     desk = np.zeros(len(settings), STREAM)
     for number, made in enumerate(settings):
         desk[number] = made
-        desk[number]["number"] = number
+        desk[number]["number"] = desk[number]["series"] = number
+        desk[number]["leads"] = True
     purse = account() if on is None else on
+    purse.series_count = len(settings)
+    purse.watches = True
+    markets = np.zeros(len(settings), MARKET) if watched is None else watched
     longest = max(len(part) for part in series)
     feed = Feed(
         stacked(series, longest),
@@ -256,7 +264,7 @@ def trade(
         np.array([len(part) for part in series]),
     )
     tape = tape_for(len(settings), longest)
-    kernel.run(purse, desk, feed, tape)
+    kernel.run(purse, desk, markets, feed, tape)
     if finish:
         kernel.finish(purse, desk, np.concatenate([part[-1:] for part in series]), tape)
     made_rows, fills, trades = (int(count) for count in tape.counts)

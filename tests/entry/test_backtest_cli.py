@@ -172,7 +172,7 @@ def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:
         ("backtest three_r BTCUSDT --config nowhere.yaml", "nowhere.yaml"),
         ("backtest three_r BTCUSDT --cash -5", "runs.start_quote"),
         ("lookahead three_r BTCUSDX", "did you mean BTCUSDT"),
-        ("strategies nothing", "there are swing, three_r"),
+        ("strategies nothing", "swing, three_r"),
         ("new three_r", "is the name of a built-in strategy"),
         ("data list --venue foo", "not one of binance-usdm"),
         ("new not-a-name", "letters, digits and underscores"),

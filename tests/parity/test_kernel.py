@@ -29,8 +29,9 @@ from tests.parity.plain_python import digest_of_run
 import tercel
 from tercel.core import kernel, matching
 from tercel.core.codes import IntrabarMode, Side, SizeMode, SlippageModel
+from tercel.core.market import market_step
 from tercel.core.plan import TradePlan
-from tercel.core.records import STREAM, Feed, Records, Tape
+from tercel.core.records import MARKET, STREAM, Feed, Records, Tape
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BARS = 3_000 if JIT else 600
@@ -79,11 +80,25 @@ class Run:
     """Streams on one account, stepped on from wherever they are."""
 
     def __init__(self, count: int) -> None:
-        self.account = account(100_000.0, positions_max=5, daily_loss_fraction_max=0.2)
+        self.account = account(
+            100_000.0,
+            positions_max=5,
+            daily_loss_fraction_max=0.2,
+            heat_fraction_max=0.5,
+            resume_after_ms=30 * 60_000,
+            revenge_pause_ms=2 * 60_000,
+            loss_streak_max=4,
+            loss_streak_pause_ms=5 * 60_000,
+            atr_ratio_max=1.5,
+        )
+        self.account.series_count = count
+        self.account.watches = True
+        self.markets = np.zeros(count, MARKET)
         self.streams = np.zeros(count, STREAM)
         for number in range(count):
             self.streams[number] = settings_of(number)
-            self.streams[number]["number"] = number
+            self.streams[number]["number"] = self.streams[number]["series"] = number
+            self.streams[number]["leads"] = True
         self.bars = [invented_bars(BARS, seed=number + 3) for number in range(count)]
         self.bars[-1] = self.bars[-1][np.arange(BARS) % 97 != 5]  # gaps of its own
         self.signals = [busy_signals(bars, number) for number, bars in enumerate(self.bars)]
@@ -115,7 +130,7 @@ class Run:
             ends = [int(np.searchsorted(bars["open_time"], until)) for bars in self.bars]
             feed = self.feed(ends)
             tape = tape_for(len(self.bars), max(chunk, 1))
-            kernel.run(self.account, self.streams, feed, tape)
+            kernel.run(self.account, self.streams, self.markets, feed, tape)
             self.keep(tape)
         return self
 
@@ -131,16 +146,18 @@ class Run:
                 if at == len(self.bars[k]) or self.bars[k]["open_time"][at] != time:
                     continue
                 here.append((made, self.bars[k][at], self.signals[k][at]))
+                market_step(self.markets[k], self.bars[k][at], 60_000)
             for made, bar, _ in here:
                 if matching.may_fill(made, bar):
                     matching.match_bar(self.account, made, bar, tape)
                 kernel.settle_bar(self.account, made, bar, context)
-            kernel.mark(self.account, self.streams)
+            kernel.mark(self.account, self.streams, int(time) + 60_000)
             for made, bar, signal in here:
+                kernel.look_around(self.account, made, self.markets, context, signal["side"])
                 kernel.on_bar(self.account, made, bar, signal)
                 if matching.asks_market(made):
                     matching.match_close(self.account, made, bar, tape)
-            kernel.mark(self.account, self.streams)
+            kernel.mark(self.account, self.streams, int(time) + 60_000)
             kernel.write_equity(self.account, tape.equity[row], int(time) + 60_000)
         tape.counts[0] = len(times)
         self.keep(tape)
@@ -210,11 +227,12 @@ def test_a_snapshot_goes_on_as_if_nothing_had_happened() -> None:
         until = start + (first + 64) * 60_000
         ends = [int(np.searchsorted(bars["open_time"], until)) for bars in run.bars]
         feed, tape = run.feed(ends), tape_for(2, 64)
-        kernel.run(run.account, run.streams, feed, tape)
+        kernel.run(run.account, run.streams, run.markets, feed, tape)
         run.keep(tape)
-        stored = run.account.tobytes(), run.streams.tobytes()
+        stored = run.account.tobytes(), run.streams.tobytes(), run.markets.tobytes()
         run.account = np.frombuffer(bytearray(stored[0]), run.account.dtype)[0]
         run.streams = np.frombuffer(bytearray(stored[1]), STREAM)
+        run.markets = np.frombuffer(bytearray(stored[2]), MARKET)
     assert run.digest() == whole.digest()
 
 

@@ -136,10 +136,10 @@ def one_bar_at_a_time(settings_: Any, bars: Records, signals: Records) -> Iterat
         fills.begin_bar(made, bar)
         matching.match_bar(purse, made, bar, tape)
         kernel.settle_bar(purse, made, bar, context)
-        kernel.mark(purse, desk)
+        kernel.mark(purse, desk, int(bar["open_time"]) + 60_000)
         kernel.on_bar(purse, made, bar, signal)
         matching.match_close(purse, made, bar, tape)
-        kernel.mark(purse, desk)
+        kernel.mark(purse, desk, int(bar["open_time"]) + 60_000)
         _, fill_count, trade_count = (int(count) for count in tape.counts)
         yield Outcome(
             purse, desk, tape.fills[:fill_count], tape.trades[:trade_count], tape.equity[:0]

@@ -17,7 +17,7 @@ from tests.desk import (
     trade,
 )
 
-from tercel.core.codes import EntryTiming, Side, SizeMode, SlippageModel, Slot
+from tercel.core.codes import EntryTiming, Refusal, Side, SizeMode, SlippageModel, Slot
 from tercel.core.plan import TradePlan
 from tercel.core.records import Records
 
@@ -137,15 +137,30 @@ def test_a_working_entry_counts_as_a_position() -> None:
     assert run.refusals(1) == {"max_positions": 1}
 
 
-def test_a_daily_loss_blocks_until_the_next_day() -> None:
-    """60 of 1,000 lost in the first minutes: refused until 00:00 UTC, then traded again."""
+def test_a_daily_loss_pauses_until_somebody_resumes() -> None:
+    """60 of 1,000 lost in the first minutes: refused on that day and on the next."""
     bars = still(DAY_BARS + 10)
     bars["low"][1] = 39.0  # the stop 60 below the entry
     asks = {0: Ask(stop=60.0), 2: Ask(), DAY_BARS - 1: Ask(), DAY_BARS: Ask()}
     purse = account(1_000.0, daily_loss_fraction_max=0.05)
     run = trade(stream(), bars, asked(len(bars), asks), on=purse)
-    assert run.refusals() == {"daily_loss": 2}
-    assert [number for number, *_ in run.entries] == [0, DAY_BARS]
+    assert run.refusals() == {"daily_loss": 3}
+    assert [number for number, *_ in run.entries] == [0]
+    assert run.account["halts"][Refusal.DAILY_LOSS] == 1
+
+
+def test_resumed_a_day_is_measured_from_what_is_left() -> None:
+    """The same with an operator who lets it go on after 23 hours and 50 minutes."""
+    bars = still(DAY_BARS + 10)
+    bars["low"][1] = 39.0
+    asks = {0: Ask(stop=60.0), 2: Ask(), DAY_BARS - 1: Ask(), DAY_BARS + 2: Ask()}
+    purse = account(
+        1_000.0, daily_loss_fraction_max=0.05, resume_after_ms=(DAY_BARS - 10) * MINUTE_MS
+    )
+    run = trade(stream(), bars, asked(len(bars), asks), on=purse)
+    assert run.refusals() == {"daily_loss": 1, "position_open": 1}
+    assert [number for number, *_ in run.entries] == [0, DAY_BARS - 1]
+    assert run.account["halted"] == 0
     assert run.account["day_start_equity"] == 940.0
 
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,18 @@ from tercel.core.jit import new
 from tercel.core.records import (
     ACCOUNT,
     BAR,
+    CONTEXT,
     FILLS_PER_BAR,
+    MARKET,
+    SERIES_MAX,
     SIGNAL,
     STREAM,
     TRADES_PER_BAR,
     Feed,
     Records,
 )
-from tercel.core.signal import tally
-from tercel.domain.bars import BarSeries
+from tercel.core.signal import confirm_by_flow, tally
+from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.errors import StrategyError, UserError
 from tercel.domain.results import BacktestResult, StreamLabel
 from tercel.domain.times import format_time
@@ -65,6 +68,19 @@ class StreamSpec:
     """Parameter values by name."""
     series: BarSeries
     settings: Any
+    contexts: Records | None = None
+    """A CONTEXT row for each bar, or a single one; None: nothing is known beside the bars."""
+    flow: FlowFilter | None = None
+    """The filter that must confirm its signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFilter:
+    """A strategy that scores order flow in -1..1, and the score that a signal needs on its side."""
+
+    strategy: Strategy
+    values: dict[str, int | float | str]
+    score_min: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,10 @@ class AccountSpec:
     start_quote: float
     limits: Any
     """A LIMITS record."""
+    pace: Any = None
+    """A PACE record; None: no breaker of it is on."""
+    clusters: Mapping[str, int] = field(default_factory=dict)
+    """Number of the cluster that a symbol belongs to, from 1."""
 
 
 @dataclass(slots=True)
@@ -84,29 +104,73 @@ class _Stream:
     params: Any
     state: Any
     reasons: npt.NDArray[np.int64]
-    bars: Records
+    series: int
+    flow_params: Any = None
+    flow_state: Any = None
+
+
+@dataclass(slots=True)
+class _Series:
+    """The bars of one series while they run, and what is known beside them."""
+
+    market: Market
     cursor: int = 0
 
 
-def open_account(spec: AccountSpec) -> Any:
-    """A fresh ACCOUNT record."""
+def open_account(spec: AccountSpec, series_count: int = 1) -> Any:
+    """A fresh ACCOUNT record for `series_count` series. Raises UserError for too many."""
+    if series_count > SERIES_MAX:
+        raise UserError(f"one account trades at most {SERIES_MAX} series, got {series_count}")
     account = new(ACCOUNT)
     account.limits = spec.limits
+    if spec.pace is not None:
+        account.pace = spec.pace
     account.start_quote = spec.start_quote
     account.cash_quote = spec.start_quote
     account.equity_quote = spec.start_quote
     account.peak_equity = spec.start_quote
+    account.series_count = series_count
     return account
 
 
-def open_streams(specs: tuple[StreamSpec, ...]) -> Records:
+def rows_of_series(specs: Sequence[StreamSpec]) -> dict[SeriesKey, int]:
+    """The row of each distinct series in a feed, in order of appearance."""
+    rows: dict[SeriesKey, int] = {}
+    for spec in specs:
+        rows.setdefault(spec.series.key, len(rows))
+    return rows
+
+
+def open_streams(specs: Sequence[StreamSpec]) -> Records:
     """Fresh STREAM records, one per spec."""
     streams = np.zeros(len(specs), STREAM)
+    rows = rows_of_series(specs)
+    led: set[int] = set()
     for number, spec in enumerate(specs):
+        row = rows[spec.series.key]
         streams[number] = spec.settings
         streams[number].number = number
         streams[number].bar_ms = spec.series.key.bar_ms
+        streams[number].series = row
+        streams[number].leads = row not in led
+        led.add(row)
     return streams
+
+
+def open_markets(specs: Sequence[StreamSpec], clusters: Mapping[str, int]) -> Records:
+    """Fresh MARKET records, one per distinct series."""
+    rows = rows_of_series(specs)
+    markets = np.zeros(len(rows), MARKET)
+    for key, row in rows.items():
+        markets[row]["cluster"] = clusters.get(key.symbol, 0)
+    return markets
+
+
+def watches(account: Any, streams: Records) -> bool:
+    """Whether any breaker needs MARKET records kept."""
+    looks = float(account.limits.correlation_max) > 0.0 and int(account.series_count) > 1
+    ratios = [account.pace.atr_ratio_max, *streams["pace"]["atr_ratio_max"]]
+    return looks or any(float(ratio) > 0.0 for ratio in ratios)
 
 
 def chunks(bars: list[Records], bar_ms: int, chunk_bars: int) -> Iterator[list[int]]:
@@ -143,17 +207,59 @@ def simulate(
     if len({spec.series.key.timeframe for spec in specs}) != 1:
         raise UserError("one run trades one timeframe; run different timeframes separately")
     progress = progress or SilentProgress()
-    account = open_account(account_spec)
-    streams = open_streams(specs)
-    running = [_start(spec) for spec in specs]
-    everything = [stream.bars for stream in running]
-    bar_ms = specs[0].series.key.bar_ms
-    desk = _Desk(account, streams, running, chunk_bars)
+    desk = _Desk(specs, account_spec, chunk_bars)
+    everything = [series.market.bars for series in desk.series]
     progress.start("backtest", sum(len(rows) for rows in everything))
-    for ends in chunks(everything, bar_ms, chunk_bars):
+    for ends in chunks(everything, specs[0].series.key.bar_ms, chunk_bars):
         progress.advance(desk.trade_chunk(ends))
     desk.finish()
     return _result(desk, account_spec.start_quote)
+
+
+def signals_for(spec: StreamSpec, out: Records | None = None) -> Records:
+    """Phase one alone: the SIGNAL of every bar of `spec`, into `out` where given."""
+    made = quiet_signals(len(spec.series.bars)) if out is None else out[: len(spec.series.bars)]
+    stream = _start(spec, 0)
+    _signal(stream, _market_of(spec), made)
+    return made
+
+
+def trade_window(
+    spec: StreamSpec,
+    account_spec: AccountSpec,
+    signals: Records,
+    window: tuple[int, int],
+    tape: RunTape | None = None,
+) -> BacktestResult:
+    """Phase two alone: trade bars `window` = (first, end) of `spec` with ready `signals` on a fresh
+    account; what is open at the end is closed at its last price.
+
+    `signals` are those of all bars of the spec (`signals_for`). With a `tape` of enough room its
+    buffers are used again, and the equity of the result is a view into it.
+    """
+    first, end = window
+    market = _market_of(spec).part(first, end)
+    account = open_account(account_spec)
+    streams = open_streams((spec,))
+    markets = open_markets((spec,), account_spec.clusters)
+    account.watches = watches(account, streams)
+    rows = end - first
+    if tape is None:
+        tape = RunTape(rows, rows * FILLS_PER_BAR, rows * TRADES_PER_BAR)
+    tape.clear()
+    feed = Feed(
+        market.bars.reshape(1, -1),
+        market.contexts.reshape(1, -1),
+        signals[first:end].reshape(1, -1),
+        np.array([rows], np.int64),
+    )
+    kernel.run(account, streams, markets, feed, tape.next_chunk())
+    kernel.finish(account, streams, market.bars[-1:], tape.next_chunk())
+    tape.equity[-1]["equity"] = account.equity_quote
+    tape.equity[-1]["exposure"] = account.exposure_quote
+    return _outcome(
+        (spec,), account, streams, tape, int(market.bars["open_time"][0]), account_spec.start_quote
+    )
 
 
 def _times_max(bars: list[Records], bar_ms: int) -> int:
@@ -165,119 +271,169 @@ def _times_max(bars: list[Records], bar_ms: int) -> int:
     return min(every, (last - first) // bar_ms + 1) if on_one_grid else every
 
 
-def _start(spec: StreamSpec) -> _Stream:
-    params = spec.strategy.parameters.record(spec.values, spec.series.key.bar_ms)
-    return _Stream(
+def _market_of(spec: StreamSpec) -> Market:
+    """What the strategy of `spec` is shown."""
+    contexts = unknown_context() if spec.contexts is None else spec.contexts
+    return Market(spec.series.bars, contexts)
+
+
+def _start(spec: StreamSpec, series: int) -> _Stream:
+    bar_ms = spec.series.key.bar_ms
+    params = spec.strategy.parameters.record(spec.values, bar_ms)
+    made = _Stream(
         spec=spec,
         params=params,
         state=new(spec.strategy.state_dtype(params)),
         reasons=np.zeros(len(spec.strategy.reasons), np.int64),
-        bars=spec.series.bars,
+        series=series,
     )
+    if spec.flow is not None:
+        strategy = spec.flow.strategy
+        made.flow_params = strategy.parameters.record(spec.flow.values, bar_ms)
+        made.flow_state = new(strategy.state_dtype(made.flow_params))
+    return made
+
+
+def _signal(stream: _Stream, market: Market, out: Records) -> None:
+    """Phase one of one stream: `market` into `out`, confirmed by its filter where it has one."""
+    spec = stream.spec
+    call_signals(spec.strategy, stream.state, market, stream.params, out)
+    bad = tally(out, stream.reasons)
+    if bad >= 0:
+        raise StrategyError(
+            f"{spec.strategy.path}: the signal at "
+            f"{format_time(int(market.bars[bad]['open_time']))} has side {out[bad]['side']} and "
+            f"reason {out[bad]['reason']}: side is -1, 0 or 1, and reason indexes the "
+            f"{len(stream.reasons)} names of REASONS"
+        )
+    if spec.flow is not None:
+        scores = quiet_signals(len(out))
+        call_signals(spec.flow.strategy, stream.flow_state, market, stream.flow_params, scores)
+        confirm_by_flow(out, scores, spec.flow.score_min)
 
 
 class _Desk:
     """The buffers of a run, and one chunk at a time through both phases."""
 
     def __init__(
-        self,
-        account: Any,
-        streams: Records,
-        running: list[_Stream],
-        chunk_bars: int,
+        self, specs: tuple[StreamSpec, ...], account_spec: AccountSpec, chunk_bars: int
     ) -> None:
-        self.account = account
-        self.streams = streams
-        self.running = running
-        count = len(running)
-        rows = min(chunk_bars, max(len(stream.bars) for stream in running))
-        self._quiet = quiet_signals(rows)
-        self._signals = np.empty((count, rows), SIGNAL)
-        # A single stream is traded where its bars lie; several are brought side by side.
-        self._bars = np.empty((count, rows), BAR) if count > 1 else None
-        self._contexts = np.repeat(unknown_context()[None, :], count, axis=0)
-        bars = [stream.bars for stream in running]
-        times_max = _times_max(bars, running[0].spec.series.key.bar_ms)
-        self.tape = RunTape(times_max, count * rows * FILLS_PER_BAR, count * rows * TRADES_PER_BAR)
+        rows = rows_of_series(specs)
+        self.specs = specs
+        self.running = [_start(spec, rows[spec.series.key]) for spec in specs]
+        leaders = {rows[spec.series.key]: spec for spec in reversed(specs)}
+        self.series = [_Series(_market_of(leaders[row])) for row in range(len(rows))]
+        self.account = open_account(account_spec, len(rows))
+        self.streams = open_streams(specs)
+        self.markets = open_markets(specs, account_spec.clusters)
+        self.account.watches = watches(self.account, self.streams)
+        everything = [series.market.bars for series in self.series]
+        count, room = len(rows), min(chunk_bars, max(len(bars) for bars in everything))
+        self._quiet = quiet_signals(room)
+        self._signals = np.empty((len(specs), room), SIGNAL)
+        # A single series is traded where its bars lie; several are brought side by side.
+        self._bars = np.empty((count, room), BAR) if count > 1 else None
+        known = any(len(series.market.contexts) > 1 for series in self.series)
+        self._contexts = np.empty((count, room if known else 1), CONTEXT)
+        times_max = _times_max(everything, specs[0].series.key.bar_ms)
+        chunk = len(specs) * room
+        self.tape = RunTape(times_max, chunk * FILLS_PER_BAR, chunk * TRADES_PER_BAR)
 
     def trade_chunk(self, ends: list[int]) -> int:
-        """Signals, then trades, for the bars up to `ends` of each stream; how many bars."""
-        lengths = np.zeros(len(self.running), np.int64)
-        for row, (stream, end) in enumerate(zip(self.running, ends, strict=True)):
-            piece = stream.bars[stream.cursor : end]
-            lengths[row] = len(piece)
-            self._signal(stream, piece, row)
-            if self._bars is not None:
-                # As bytes: numpy copies records field by field, at a tenth of the speed.
-                self._bars[row, : len(piece)].view(np.uint8)[:] = piece.view(np.uint8)
-            stream.cursor = end
-        bars: Records
-        if self._bars is not None:
-            bars = self._bars
-        else:
-            stream = self.running[0]
-            bars = stream.bars[stream.cursor - lengths[0] : stream.cursor].reshape(1, -1)
-        feed = Feed(bars, self._contexts, self._signals, lengths)
-        kernel.run(self.account, self.streams, feed, self.tape.next_chunk())
+        """Signals, then trades, for the bars up to `ends` of each series; how many bars."""
+        pieces = []
+        for series, end in zip(self.series, ends, strict=True):
+            pieces.append(series.market.part(series.cursor, end))
+            series.cursor = end
+        lengths = np.array([len(piece.bars) for piece in pieces], np.int64)
+        for row, stream in enumerate(self.running):
+            piece = pieces[stream.series]
+            out = self._signals[row, : len(piece.bars)]
+            out.view(np.uint8)[:] = self._quiet[: len(out)].view(np.uint8)
+            _signal(stream, piece, out)
+        feed = Feed(self._bars_of(pieces), self._contexts_of(pieces), self._signals, lengths)
+        kernel.run(self.account, self.streams, self.markets, feed, self.tape.next_chunk())
         return int(lengths.sum())
 
-    def _signal(self, stream: _Stream, bars: Records, row: int) -> None:
-        """Phase one: `bars` into row `row` of the signal buffer."""
-        out = self._signals[row, : len(bars)]
-        out.view(np.uint8)[:] = self._quiet[: len(bars)].view(np.uint8)
-        call_signals(
-            stream.spec.strategy, stream.state, Market(bars, unknown_context()), stream.params, out
-        )
-        bad = tally(out, stream.reasons)
-        if bad >= 0:
-            raise StrategyError(
-                f"{stream.spec.strategy.path}: the signal at "
-                f"{format_time(int(bars[bad]['open_time']))} has side {out[bad]['side']} and "
-                f"reason {out[bad]['reason']}: side is -1, 0 or 1, and reason indexes the "
-                f"{len(stream.reasons)} names of REASONS"
-            )
+    def _bars_of(self, pieces: list[Market]) -> Records:
+        """(series, bars); as bytes: numpy copies records field by field, at a tenth of the speed."""
+        if self._bars is None:
+            return pieces[0].bars.reshape(1, -1)
+        for row, piece in enumerate(pieces):
+            self._bars[row, : len(piece.bars)].view(np.uint8)[:] = piece.bars.view(np.uint8)
+        return self._bars
+
+    def _contexts_of(self, pieces: list[Market]) -> Records:
+        """(series, bars), or (series, 1) where nothing changes."""
+        if len(pieces) == 1:
+            return pieces[0].contexts.reshape(1, -1)
+        for row, piece in enumerate(pieces):
+            known = self._contexts[row, : len(piece.bars)]
+            if len(piece.contexts) == 1:
+                known[:] = piece.contexts[0]
+            else:
+                known.view(np.uint8)[:] = piece.contexts.view(np.uint8)
+        return self._contexts
 
     def finish(self) -> None:
         """Close what is open at the last price; the last equity row is what remains."""
-        last_bars = np.concatenate([stream.bars[-1:] for stream in self.running])
+        last_bars = np.concatenate(
+            [self.series[stream.series].market.bars[-1:] for stream in self.running]
+        )
         kernel.finish(self.account, self.streams, last_bars, self.tape.next_chunk())
         self.tape.equity[-1]["equity"] = self.account.equity_quote
         self.tape.equity[-1]["exposure"] = self.account.exposure_quote
 
 
 def _result(desk: _Desk, start_quote: float) -> BacktestResult:
-    account = desk.account
-    specs = [stream.spec for stream in desk.running]
-    refusals: Counter[str] = Counter()
-    for stream in desk.streams:
-        for refusal in Refusal:
-            if stream.refusals[refusal]:
-                refusals[refusal.name.lower()] += int(stream.refusals[refusal])
     reasons: Counter[str] = Counter()
     for running in desk.running:
         for name, count in zip(running.spec.strategy.reasons, running.reasons, strict=True):
             reasons[name] += int(count)
-    equity = desk.tape.equity
+    start_time = min(int(series.market.bars["open_time"][0]) for series in desk.series)
+    found = _outcome(desk.specs, desk.account, desk.streams, desk.tape, start_time, start_quote)
+    return replace(
+        found,
+        strategy_reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
+        warnings=tuple(_warnings(desk.specs)),
+    )
+
+
+def _outcome(
+    specs: tuple[StreamSpec, ...],
+    account: Any,
+    streams: Records,
+    tape: RunTape,
+    start_time: int,
+    start_quote: float,
+) -> BacktestResult:
+    """What account, streams and tape hold once a run is over."""
+    equity = tape.equity
     return BacktestResult(
         labels=tuple(spec.label for spec in specs),
-        trades=_in_order(desk.tape.trades(), "exit_time"),
-        fills=_in_order(desk.tape.fills(), "time"),
+        trades=_in_order(tape.trades(), "exit_time"),
+        fills=_in_order(tape.fills(), "time"),
         equity=equity,
         start_quote=start_quote,
-        start_time=min(int(stream.bars["open_time"][0]) for stream in desk.running),
+        start_time=start_time,
         end_time=int(equity["time"][-1]),
-        signals=int(desk.streams["signals"].sum()),
+        signals=int(streams["signals"].sum()),
         cash_quote=float(account.cash_quote),
         equity_quote=float(account.equity_quote),
         gross_quote=float(account.gross_quote),
         fee_quote=float(account.fee_quote),
         slippage_quote=float(account.slippage_quote),
         funding_quote=float(account.funding_quote),
-        refusals=dict(sorted(refusals.items())),
-        strategy_reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
+        refusals=_by_name(streams["refusals"].sum(axis=0)),
+        halts=_by_name(account.halts),
         reasons=tuple(spec.strategy.reasons for spec in specs),
-        warnings=tuple(_warnings(specs)),
     )
+
+
+def _by_name(counts: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Counts by codes.Refusal as names, sorted, without the zeros."""
+    found = {refusal.name.lower(): int(counts[refusal]) for refusal in Refusal if counts[refusal]}
+    return dict(sorted(found.items()))
 
 
 def _in_order(rows: Records, field_name: str) -> Records:
@@ -288,7 +444,7 @@ def _in_order(rows: Records, field_name: str) -> Records:
     return rows[np.argsort(times, kind="stable")]
 
 
-def _warnings(specs: list[StreamSpec]) -> Iterator[str]:
+def _warnings(specs: Sequence[StreamSpec]) -> Iterator[str]:
     """What a reader must know before trusting the figures."""
     for key, group in itertools.groupby(specs, lambda spec: spec.series.key):
         spec = next(group)

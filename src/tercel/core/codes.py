@@ -65,6 +65,8 @@ class ExitReason(IntEnum):
     TIME = 8
     EQUITY_EXHAUSTED = 9
     END_OF_DATA = 10
+    KILL_SWITCH = 11
+    """The account lost more than a kill switch allows: everything is closed."""
 
 
 class Refusal(IntEnum):
@@ -85,6 +87,36 @@ class Refusal(IntEnum):
     """Leverage times equity is already in use."""
     NO_LIQUIDITY = 8
     """An entry that found no volume, or a limit nobody traded through in time."""
+    DAILY_TRADES = 9
+    """The UTC day has had its trades."""
+    HOURLY_SIGNALS = 10
+    """The last 60 minutes have had their entries."""
+    LOSS_STREAK = 11
+    """Cooling down after losses in a row."""
+    REVENGE = 12
+    """A stop was hit in this symbol a moment ago."""
+    KILL_24H = 13
+    """The kill switch over 24 hours is latched."""
+    KILL_SESSION = 14
+    """The kill switch over the whole session is latched."""
+    CORRELATED = 15
+    """A position on the same side moves with this symbol."""
+    CLUSTER = 16
+    """The symbol's cluster has its positions on this side."""
+    LOW_SCORE = 17
+    """The signal's score is below the threshold, which is higher in thin hours."""
+    EXTREME_VOLATILITY = 18
+    MARKET_DANGER = 19
+    """Bitcoin, the S&P 500 or the dollar moved too far within an hour."""
+    FREE_MARGIN = 20
+    HEAT = 21
+    """The sum of open risk is at its limit."""
+    KELLY = 22
+    """The strategy's own record has no edge to bet on."""
+    STOP_BEYOND_LIQUIDATION = 23
+    """The venue would liquidate the position before its stop."""
+    FLOW_AGAINST = 24
+    """Order flow does not confirm the signal."""
 
 
 class IntrabarMode(IntEnum):
@@ -125,3 +157,21 @@ class EntryTiming(IntEnum):
 
     CLOSE = 0
     NEXT_OPEN = 1
+
+
+class Regime(IntEnum):
+    """Which way the market goes, if any."""
+
+    UNKNOWN = 0
+    RANGING = 1
+    TRENDING_UP = 2
+    TRENDING_DOWN = 3
+
+
+class VolatilityState(IntEnum):
+    """How much price moves, measured by its own recent past."""
+
+    UNKNOWN = 0
+    QUIET = 1
+    NORMAL = 2
+    VOLATILE = 3

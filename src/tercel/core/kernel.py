@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from tercel.core import fills, manage, risk
+from tercel.core import breakers, fills, manage, risk
 from tercel.core.codes import ExitReason, OrderKind, OrderStatus, Refusal, Side, Slot
 from tercel.core.jit import kernel
 from tercel.core.ledger import NEVER, drop_entry, on_fill, refuse
+from tercel.core.market import market_step, survey
 from tercel.core.matching import asks_market, match_bar, match_close, may_fill, take
 from tercel.core.records import Feed, Records, Tape
 
@@ -38,8 +39,6 @@ __all__ = [
     "run",
     "settle_bar",
 ]
-
-DAY_MS = 86_400_000
 
 
 @kernel
@@ -70,25 +69,40 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
     order.placed_time = bar.open_time + stream.bar_ms
     order.placed_price = bar.close
     account.working_quote += quantity * bar.close
+    account.heat_quote += quantity * signal.stop_distance
     order.reposts = 0
     if stream.plan.entry_kind != OrderKind.MARKET:
         order.kind = stream.plan.entry_kind
         order.status = OrderStatus.RESTING
         order.price = bar.close
-    account.open_positions += 1
+    breakers.note_entry(account, stream, signal.side, order.placed_time)
 
 
 @kernel
 def settle_bar(account: Any, stream: Any, bar: Any, context: Any) -> None:
-    """What the close of a bar brings by itself: a new day, a new mark, funding."""
-    if bar.open_time >= account.day_end:
-        account.day_end = (bar.open_time // DAY_MS + 1) * DAY_MS
-        account.day_start_equity = account.equity_quote
+    """What the close of a bar brings by itself: a new hour or day, a new mark, funding."""
+    if bar.open_time >= account.hour_end:
+        breakers.roll(account, bar.open_time)
     if stream.position.quantity > 0.0:
         time = bar.open_time + stream.bar_ms
         stream.position.mark_price = bar.close
         if stream.costs.funding_interval_ms > 0 and time >= stream.funding_time:
             settle_funding(account, stream, time, context)
+
+
+@kernel
+def on_waiting_entry(account: Any, stream: Any, bar: Any) -> None:
+    """An entry that was asked for before: a breaker that stopped trading since withdraws it, and a
+    limit is kept, chased or given up.
+    """
+    order = stream.orders[Slot.ENTRY]
+    if order.placed_time > bar.open_time:
+        return
+    refusal = breakers.stopped(account, stream, bar.open_time + stream.bar_ms)
+    if refusal != Refusal.NONE:
+        drop_entry(account, stream, refusal)
+    elif order.status == OrderStatus.RESTING and not manage.rest_entry(stream, bar):
+        drop_entry(account, stream, Refusal.NO_LIQUIDITY)
 
 
 @kernel
@@ -100,14 +114,13 @@ def on_bar(account: Any, stream: Any, bar: Any, signal: Any) -> None:
     """
     if stream.position.quantity > 0.0:
         manage.at_close(stream, bar, signal)
-        if account.exhausted and stream.orders[Slot.CLOSE].status == OrderStatus.EMPTY:
-            manage.close(stream, ExitReason.EQUITY_EXHAUSTED)
-    if (
-        stream.orders[Slot.ENTRY].status == OrderStatus.RESTING
-        and stream.orders[Slot.ENTRY].placed_time <= bar.open_time
-        and not manage.rest_entry(stream, bar)
-    ):
-        drop_entry(account, stream)
+        if stream.orders[Slot.CLOSE].status == OrderStatus.EMPTY:
+            if account.exhausted:
+                manage.close(stream, ExitReason.EQUITY_EXHAUSTED)
+            elif breakers.must_close(account):
+                manage.close(stream, ExitReason.KILL_SWITCH)
+    if stream.orders[Slot.ENTRY].status != OrderStatus.EMPTY:
+        on_waiting_entry(account, stream, bar)
     if signal.side != Side.NONE:
         stream.signals += 1
         refusal, quantity = risk.approve(account, stream, bar, signal)
@@ -118,15 +131,24 @@ def on_bar(account: Any, stream: Any, bar: Any, signal: Any) -> None:
 
 
 @kernel
-def open_value(position: Any) -> tuple[float, float]:
-    """(unrealised profit, exposure) of a position at its last mark; zeros when flat."""
+def open_value(stream: Any) -> tuple[float, float, float]:
+    """(unrealised profit, exposure, open risk) of a position at its last mark; zeros when flat.
+
+    Open risk is what would be lost from here if the stop were hit; 0 once the stop is beyond the
+    mark.
+    """
+    position = stream.position
     value = position.mark_price * position.quantity
-    return position.side * (value - position.entry_price * position.quantity), value
+    unrealised = position.side * (value - position.entry_price * position.quantity)
+    to_stop = position.side * (position.mark_price - stream.orders[Slot.STOP].price)
+    return unrealised, value, max(to_stop, 0.0) * position.quantity
 
 
 @kernel
-def settle_marks(account: Any, unrealised: float, exposure: float) -> bool:
-    """The account at the sum of its positions' last marks; True once equity reached zero."""
+def settle_marks(account: Any, unrealised: float, exposure: float, time: int) -> int:
+    """The account at the sum of its positions' last marks; the Refusal that has just stopped it,
+    else NONE.
+    """
     equity = account.cash_quote + unrealised
     account.equity_quote = equity
     account.exposure_quote = exposure
@@ -134,62 +156,71 @@ def settle_marks(account: Any, unrealised: float, exposure: float) -> bool:
         account.peak_equity = equity
     elif equity < account.peak_equity * (1.0 - account.drawdown_max):
         account.drawdown_max = 1.0 - equity / account.peak_equity
-    if equity > 0.0 or account.exhausted:
-        return False
-    account.exhausted = True
-    return True
+    if not equity > 0.0 and not account.exhausted:
+        account.exhausted = True
+        return Refusal.EQUITY_EXHAUSTED
+    if breakers.judge_account(account, time):
+        return account.halted
+    return Refusal.NONE
 
 
 @kernel
-def drop_entries(account: Any, streams: Records) -> None:
-    """At zero equity it is over: working entries go now, positions with the next `on_bar`."""
+def drop_entries(account: Any, streams: Records, refusal: int) -> None:
+    """The account is stopped: working entries go now, positions (if they must) with the next
+    `on_bar`.
+    """
     for k in range(len(streams)):
-        drop_entry(account, streams[k])
+        drop_entry(account, streams[k], refusal)
 
 
 @kernel
-def working_value(order: Any) -> float:
-    """What a working entry may still come to cost; 0 when there is none."""
+def working_value(stream: Any) -> tuple[float, float]:
+    """(what a working entry may still come to cost, what it would risk); zeros when there is
+    none.
+    """
+    order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.EMPTY:
-        return 0.0
-    value: float = order.placed_price * order.quantity
-    return value
+        return 0.0, 0.0
+    return order.placed_price * order.quantity, order.quantity * stream.position.stop_distance
 
 
 @kernel
-def mark(account: Any, streams: Records) -> None:
-    """Equity, exposure and working entries at the streams' last marks."""
-    unrealised = 0.0
-    exposure = 0.0
-    working = 0.0
+def mark(account: Any, streams: Records, time: int) -> None:
+    """Equity, exposure, working entries and open risk at the streams' last marks, at `time`."""
+    unrealised = exposure = working = heat = 0.0
     for k in range(len(streams)):
-        own_unrealised, own_exposure = open_value(streams[k].position)
+        own_unrealised, own_exposure, own_risk = open_value(streams[k])
+        own_working, own_working_risk = working_value(streams[k])
         unrealised += own_unrealised
         exposure += own_exposure
-        working += working_value(streams[k].orders[Slot.ENTRY])
+        working += own_working
+        heat += own_risk + own_working_risk
     account.working_quote = working
-    if settle_marks(account, unrealised, exposure):
-        drop_entries(account, streams)
+    account.heat_quote = heat
+    refusal = settle_marks(account, unrealised, exposure, time)
+    if refusal != Refusal.NONE:
+        drop_entries(account, streams, refusal)
 
 
 @kernel
 def is_quiet(account: Any, stream: Any, bar: Any, signal: Any) -> bool:
-    """Whether this bar changes nothing: flat, nothing at work, nothing asked, and no new day."""
+    """Whether this bar changes nothing: flat, nothing at work, nothing asked, no new hour."""
     return (
         signal.side == Side.NONE
         and stream.position.quantity == 0.0
         and stream.orders[Slot.ENTRY].status == OrderStatus.EMPTY
-        and bar.open_time < account.day_end
+        and bar.open_time < account.hour_end
     )
 
 
 @kernel
-def earliest(bars: Records, lengths: Any, cursors: Any) -> int:
+def earliest(streams: Records, bars: Records, lengths: Any, cursors: Any) -> int:
     """Open time of the next bar among the streams; NEVER when all are through."""
     time = NEVER
     for k in range(len(cursors)):
-        if cursors[k] < lengths[k]:
-            time = min(time, bars[k, cursors[k]].open_time)
+        series = streams[k].series
+        if cursors[k] < lengths[series]:
+            time = min(time, bars[series, cursors[k]].open_time)
     return time
 
 
@@ -202,61 +233,84 @@ def write_equity(account: Any, row: Any, time: int) -> None:
 
 
 @kernel
-def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
+def look_around(account: Any, stream: Any, markets: Records, context: Any, side: int) -> None:
+    """Survey the market for a signal on `side`, or for an entry that still waits."""
+    if side == Side.NONE and stream.orders[Slot.ENTRY].status != OrderStatus.EMPTY:
+        side = stream.position.side
+    if side != Side.NONE:
+        survey(account, stream, markets, context, side)
+
+
+@kernel
+def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape) -> None:
     """Trade a chunk of bars and signals of every stream on one account, in time order.
 
     Each minute has two passes. First every stream settles what the bar did to it, and the account
     is marked; then every stream decides, in its own order, knowing all of that. State stays in
-    `account` and `streams`; `tape` receives equity rows, fills and finished trades.
+    `account`, `streams` and `markets` (a MARKET record per series); `tape` receives equity rows,
+    fills and finished trades.
     """
     bars, contexts, signals, lengths = feed.bars, feed.contexts, feed.signals, feed.lengths
     equity = tape.equity
     cursors = np.zeros(len(streams), np.int64)
     awake = np.zeros(len(streams), np.bool_)
     last_context = contexts.shape[1] - 1
+    watches = account.watches
+    bar_ms = streams[0].bar_ms
     rows = tape.counts[0]
-    time = earliest(bars, lengths, cursors)
+    time = earliest(streams, bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
-        unrealised = exposure = working = 0.0
+        unrealised = exposure = working = heat = 0.0
         stirred = False
         for k in range(len(streams)):
             stream = streams[k]
+            series = stream.series
             i = cursors[k]
             awake[k] = False
-            if i < lengths[k] and bars[k, i].open_time == time:
-                bar = bars[k, i]
+            if i < lengths[series] and bars[series, i].open_time == time:
+                bar = bars[series, i]
+                if watches and stream.leads:
+                    market_step(markets[series], bar, bar_ms)
                 if not is_quiet(account, stream, bar, signals[k, i]):
                     awake[k] = True
                     stirred = True
                     if may_fill(stream, bar):
                         match_bar(account, stream, bar, tape)
-                    settle_bar(account, stream, bar, contexts[k, min(i, last_context)])
+                    settle_bar(account, stream, bar, contexts[series, min(i, last_context)])
                 i += 1
                 cursors[k] = i
-            if i < lengths[k]:
-                following = min(following, bars[k, i].open_time)
+            if i < lengths[series]:
+                following = min(following, bars[series, i].open_time)
             # As `mark` does; handing it the array would count references at every bar.
             if stream.position.quantity > 0.0:
-                own_unrealised, own_exposure = open_value(stream.position)
+                own_unrealised, own_exposure, own_risk = open_value(stream)
                 unrealised += own_unrealised
                 exposure += own_exposure
-            working += working_value(stream.orders[Slot.ENTRY])
+                heat += own_risk
+            own_working, own_working_risk = working_value(stream)
+            working += own_working
+            heat += own_working_risk
         if stirred:
             account.working_quote = working
-            if settle_marks(account, unrealised, exposure):
-                drop_entries(account, streams)
+            account.heat_quote = heat
+            refusal = settle_marks(account, unrealised, exposure, time + bar_ms)
+            if refusal != Refusal.NONE:
+                drop_entries(account, streams, refusal)
             filled = False
             for k in range(len(streams)):
                 if awake[k]:
-                    bar = bars[k, cursors[k] - 1]
-                    on_bar(account, streams[k], bar, signals[k, cursors[k] - 1])
+                    series, i = streams[k].series, cursors[k] - 1
+                    bar = bars[series, i]
+                    context = contexts[series, min(i, last_context)]
+                    look_around(account, streams[k], markets, context, signals[k, i].side)
+                    on_bar(account, streams[k], bar, signals[k, i])
                     if asks_market(streams[k]):
                         match_close(account, streams[k], bar, tape)
                         filled = True
             if filled:
-                mark(account, streams)
-        write_equity(account, equity[rows], time + streams[0].bar_ms)
+                mark(account, streams, time + bar_ms)
+        write_equity(account, equity[rows], time + bar_ms)
         rows += 1
         time = following
     tape.counts[0] = rows
@@ -266,14 +320,17 @@ def run(account: Any, streams: Records, feed: Feed, tape: Tape) -> None:
 def finish(account: Any, streams: Records, last_bars: Records, tape: Tape) -> None:
     """The data ends: whatever is open is closed at its last price, working entries are dropped.
 
-    Runs without a volume cap: a backtest that could not leave would report a position as a result.
+    `last_bars` has one BAR per stream. Runs without a volume cap: a backtest that could not leave
+    would report a position as a result.
     """
+    time = 0
     for k in range(len(streams)):
         stream = streams[k]
-        drop_entry(account, stream)
+        bar = last_bars[k]
+        time = max(time, bar.open_time + stream.bar_ms)
+        drop_entry(account, stream, Refusal.NO_LIQUIDITY)
         if stream.position.quantity > 0.0:
-            bar = last_bars[k]
             manage.close(stream, ExitReason.END_OF_DATA)
             stream.volume_left = math.inf
             take(account, stream, bar, Slot.CLOSE, bar.close, tape)
-    mark(account, streams)
+    mark(account, streams, time)

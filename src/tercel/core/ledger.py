@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tercel.core import manage
-from tercel.core.codes import ExitReason, OrderStatus, Refusal, Side, Slot
+from tercel.core import breakers, manage
+from tercel.core.codes import ExitReason, OrderStatus, Side, Slot
 from tercel.core.jit import kernel
+from tercel.core.margin import liquidation_price
 from tercel.core.records import Tape
 
 NEVER = 2**62
@@ -49,6 +50,9 @@ def book_entry(account: Any, stream: Any, fill: Any) -> None:
     position.quantity += fill.quantity
     account.exposure_quote += fill.price * fill.quantity
     account.working_quote -= stream.orders[Slot.ENTRY].placed_price * fill.quantity
+    position.liquidation_price = liquidation_price(
+        account, stream, position.side, position.quantity, position.entry_price
+    )
     manage.protect(stream)
 
 
@@ -73,7 +77,7 @@ def book_exit(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
         position.leg_done[leg] += fill.quantity
         if stream.orders[fill.slot].status == OrderStatus.EMPTY:
             position.legs_filled = max(position.legs_filled, leg + 1)
-    if position.quantity <= 0.5 * stream.instrument.lot_size or position.quantity <= 0.0:
+    if manage.is_dust(stream, position.quantity):
         close_trade(account, stream, fill.time, tape)
     else:
         manage.after_exit(stream)
@@ -104,6 +108,9 @@ def write_trade(stream: Any, time: int, trade: Any) -> None:
     adverse = (position.worst_price - position.entry_price) * position.side
     trade.favourable_r = favourable / risk_distance
     trade.adverse_r = adverse / risk_distance
+    trade.liquidation_fraction = (
+        abs(position.entry_price - position.liquidation_price) / position.entry_price
+    )
     trade.score = position.score
     trade.legs_filled = position.legs_filled
     trade.reason = position.reason
@@ -113,9 +120,11 @@ def write_trade(stream: Any, time: int, trade: Any) -> None:
 @kernel
 def close_trade(account: Any, stream: Any, time: int, tape: Tape) -> None:
     """The position is flat: record the trade and forget its orders."""
-    write_trade(stream, time, tape.trades[tape.counts[2]])
+    trade = tape.trades[tape.counts[2]]
+    write_trade(stream, time, trade)
     tape.counts[2] += 1
-    account.open_positions -= 1
+    breakers.note_flat(account, stream)
+    breakers.note_trade(account, stream, trade)
     forget(stream)
 
 
@@ -160,7 +169,7 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
     account.gross_quote += slippage_quote
     account.cash_quote -= fill.fee_quote
     order.quantity -= fill.quantity
-    if order.quantity <= 0.5 * stream.instrument.lot_size or order.quantity <= 0.0:
+    if manage.is_dust(stream, order.quantity):
         order.quantity = 0.0
         order.status = OrderStatus.EMPTY
     tape.counts[1] += 1
@@ -171,7 +180,7 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
 
 
 @kernel
-def drop_entry(account: Any, stream: Any) -> None:
+def drop_entry(account: Any, stream: Any, refusal: int) -> None:
     """Give up what is left of an entry. Nothing filled: the signal is counted as refused."""
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.EMPTY:
@@ -179,6 +188,8 @@ def drop_entry(account: Any, stream: Any) -> None:
     account.working_quote -= order.placed_price * order.quantity
     manage.end_entry(stream)
     if stream.position.quantity == 0.0:
-        account.open_positions -= 1
-        refuse(stream, Refusal.NO_LIQUIDITY)
+        breakers.note_flat(account, stream)
+        breakers.uncount_entry(account.pace_state, order.placed_time)
+        breakers.uncount_entry(stream.pace_state, order.placed_time)
+        refuse(stream, refusal)
         forget(stream)

@@ -31,6 +31,12 @@ from tercel.core.jit import kernel
 
 
 @kernel
+def is_dust(stream: Any, quantity: float) -> bool:
+    """Whether `quantity` is nothing: less than half a lot is what rounding left."""
+    return quantity <= 0.0 or quantity <= 0.5 * stream.instrument.lot_size
+
+
+@kernel
 def leg_distance(stream: Any, leg: int) -> float:
     """Distance of a target from the entry in price units: the signal's own for the first leg, else
     R multiples.
@@ -94,7 +100,7 @@ def place_targets(stream: Any) -> None:
         order = stream.orders[target_slot(leg)]
         order.quantity = share - position.leg_done[leg]
         order.status = OrderStatus.RESTING
-        if order.quantity <= 0.5 * stream.instrument.lot_size or order.quantity <= 0.0:
+        if is_dust(stream, order.quantity):
             order.status = OrderStatus.EMPTY
             order.quantity = 0.0
         order.kind = OrderKind.LIMIT

@@ -13,7 +13,15 @@ import math
 from typing import Any
 
 from tercel.core import fills, manage
-from tercel.core.codes import EntryTiming, IntrabarMode, OrderKind, OrderStatus, Side, Slot
+from tercel.core.codes import (
+    EntryTiming,
+    IntrabarMode,
+    OrderKind,
+    OrderStatus,
+    Refusal,
+    Side,
+    Slot,
+)
 from tercel.core.jit import kernel
 from tercel.core.ledger import drop_entry, next_settlement, on_fill
 from tercel.core.records import Tape
@@ -114,7 +122,7 @@ def match_entry(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.TRIGGERED:
         take(account, stream, bar, Slot.ENTRY, bar.open, tape)
-        drop_entry(account, stream)
+        drop_entry(account, stream, Refusal.NO_LIQUIDITY)
         return
     price = fills.limit_price(stream, order, bar)
     fill = tape.fills[tape.counts[1]]
@@ -164,7 +172,7 @@ def match_close(account: Any, stream: Any, bar: Any, tape: Tape) -> None:
         take(account, stream, bar, Slot.CLOSE, bar.close, tape)
     if stream.orders[Slot.ENTRY].status == OrderStatus.TRIGGERED:
         take(account, stream, bar, Slot.ENTRY, bar.close, tape)
-        drop_entry(account, stream)
+        drop_entry(account, stream, Refusal.NO_LIQUIDITY)
         stream.position.mark_price = bar.close
 
 

@@ -17,7 +17,26 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.core.codes import LEGS_MAX, SLOT_COUNT, Refusal
+from tercel.core.indicators.atr import ATR
+from tercel.core.indicators.sma import sma_dtype
+from tercel.core.indicators.window import capacity_for
 from tercel.core.jit import rec
+from tercel.core.timeframe import RESAMPLE
+
+SERIES_MAX = 64
+"""Series of bars that one account can trade."""
+TIERS_MAX = 10
+"""Tiers of a venue's maintenance margin."""
+SCORE_STEPS = 4
+"""Steps of size by score."""
+ENTRIES_REMEMBERED = 64
+"""Entries whose times are kept for the hourly limit."""
+HOURS_MARKED = 24
+"""Hourly marks of equity behind the 24 h kill switch."""
+CORRELATION_HOURS = 720
+"""Hourly returns behind a correlation: 30 days."""
+ATR_MEAN_BARS = 20
+"""Bars of the mean that an extreme ATR is compared with."""
 
 # fmt: off
 BAR = rec(
@@ -73,6 +92,9 @@ PLAN = rec(
 INSTRUMENT = rec(
     ("tick_size", "f8"), ("lot_size", "f8"),
     ("quantity_min", "f8"), ("notional_min", "f8"),
+    ("tier_notional", "f8", (TIERS_MAX,)),  # a tier holds up to this notional, quote; inf: no end
+    ("tier_rate", "f8", (TIERS_MAX,)),   # maintenance margin, fraction of the notional
+    ("tier_amount", "f8", (TIERS_MAX,)),  # taken off it: what lower tiers ask less, quote
 )
 
 COSTS = rec(
@@ -101,12 +123,69 @@ SIZING = rec(
     ("notional_quote", "f8"), ("quantity", "f8"),  # for the two fixed modes
     ("includes_costs", "?"),             # the round trip's cost counts as risk
     ("notional_max", "f8"),              # quote; 0: no cap
-    ("leverage_max", "f8"),              # account exposure over equity
+    ("leverage_max", "f8"),              # set at the venue; bounds account exposure over equity
+    ("cross_margin", "?"),               # all equity backs each position; else its own margin
+    ("kelly_fraction", "f8"),            # of the full Kelly bet, caps the risk; 0: no cap
+    ("kelly_trades_min", "i8"),          # trades before the record counts
+    ("score_from", "f8", (SCORE_STEPS,)),    # from this score, highest first ...
+    ("score_factor", "f8", (SCORE_STEPS,)),  # ... the size is multiplied by this; 0: step unused
 )
 
-LIMITS = rec(                            # of the account
-    ("positions_max", "i8"),             # 0: no limit
-    ("daily_loss_fraction_max", "f8"),   # of the day's first equity, marked; 0: off
+LIMITS = rec(                            # of the account; 0 switches a figure off
+    ("positions_max", "i8"),             # open positions and working entries
+    ("daily_loss_fraction_max", "f8"),   # of the day's first equity, marked
+    ("loss_24h_fraction_max", "f8"),     # of equity 24 h ago, marked
+    ("session_loss_fraction_max", "f8"),  # of the session's first equity, marked
+    ("resume_after_ms", "i8"),           # a stopped account trades again; 0: only by its operator
+    ("heat_fraction_max", "f8"),         # sum of open risk over equity
+    ("free_margin_fraction_min", "f8"),  # of equity
+    ("correlation_max", "f8"),           # with a position on the same side, 30 days of hours
+    ("cluster_positions_max", "i8"),     # on the same side in one cluster of symbols
+    ("btc_move_fraction_max", "f8"),     # over the last hour, either way
+    ("sp500_fall_fraction_max", "f8"),   # over the last hour
+    ("dollar_rise_fraction_max", "f8"),  # over the last hour
+)
+
+PACE = rec(                              # how often, after what, and when; 0 switches a figure off
+    ("daily_trades_max", "i8"),          # entries a UTC day
+    ("hourly_signals_max", "i8"),        # entries within 60 minutes
+    ("loss_streak_max", "i8"), ("loss_streak_pause_ms", "i8"),
+    ("revenge_pause_ms", "i8"),          # after a losing stop in the same symbol
+    ("win_streak_min", "i8"), ("win_streak_factor", "f8"),
+    ("score_min", "f8"),                 # scored signals below it are refused
+    ("thin_hours", "i8"),                # bit h: the UTC hour from h asks for a higher score
+    ("thin_hours_score_add", "f8"),
+    ("atr_ratio_max", "f8"),             # ATR over its own mean
+)
+
+PACE_STATE = rec(
+    ("day", "i8"),                       # UTC day that `trades_today` is of
+    ("trades_today", "i8"),
+    ("entry_times", "i8", (ENTRIES_REMEMBERED,)), ("entries", "i8"),
+    ("losses", "i8"), ("wins", "i8"),    # in a row
+    ("pause_until", "i8"),               # ms
+)
+
+TRACK = rec(                             # a strategy's own record, for the Kelly cap
+    ("trades", "i8"), ("wins", "i8"),
+    ("won_r", "f8"), ("lost_r", "f8"),   # sums of net R, both positive
+)
+
+SURVEY = rec(                            # what the market looks like to the account at a signal
+    ("correlation", "f8"),               # highest with a position on the signal's side; NaN: none
+    ("cluster_positions", "i8"),         # on the signal's side, in the symbol's cluster
+    ("atr_ratio", "f8"),                 # ATR over its own mean; NaN: unknown
+    ("in_danger", "?"),
+)
+
+MARKET = rec(                            # what the account watches of one series
+    ("cluster", "i8"),                   # its cluster of symbols; 0: none
+    ("hour", RESAMPLE),
+    ("hour_close", "f8"), ("hours", "i8"),
+    ("returns", "f8", (CORRELATION_HOURS,)),    # log, of whole hours, by hour number modulo
+    ("return_hour", "i8", (CORRELATION_HOURS,)),  # hour number of each; 0: none
+    ("atr", ATR), ("atr_average", sma_dtype(capacity_for(ATR_MEAN_BARS))),
+    ("atr_ratio", "f8"),
 )
 
 ORDER = rec(
@@ -138,13 +217,18 @@ POSITION = rec(
     ("gross_quote", "f8"), ("fee_quote", "f8"), ("slippage_quote", "f8"), ("funding_quote", "f8"),
     ("score", "f8"), ("reason", "i8"),
     ("mark_price", "f8"),
+    ("liquidation_price", "f8"),         # where the venue would close it; 0 or inf: nowhere
 )
 
 STREAM = rec(                            # one strategy on one symbol: settings and all state
     ("number", "i8"),                    # its index among the run's streams
+    ("series", "i8"),                    # the row of bars it trades
+    ("leads", "?"),                      # the first stream of its series
     ("bar_ms", "i8"),
     ("plan", PLAN), ("instrument", INSTRUMENT), ("costs", COSTS),
     ("rules", FILL_RULES), ("sizing", SIZING),
+    ("pace", PACE), ("pace_state", PACE_STATE),  # of this strategy, beside the account's
+    ("track", TRACK), ("survey", SURVEY),
     ("position", POSITION),
     ("orders", ORDER, (SLOT_COUNT,)),   # by codes.Slot
     ("watch_low", "f8"), ("watch_high", "f8"),  # prices between which no resting order can fill
@@ -157,20 +241,32 @@ STREAM = rec(                            # one strategy on one symbol: settings 
 
 ACCOUNT = rec(
     ("limits", LIMITS),
+    ("pace", PACE), ("pace_state", PACE_STATE),
     ("start_quote", "f8"),
     ("cash_quote", "f8"),                # start + realised - fees - slippage + funding
     ("equity_quote", "f8"),              # cash + unrealised, at the last marks
     ("exposure_quote", "f8"),            # sum of |quantity| * mark
     ("working_quote", "f8"),             # the same of entries that are not filled yet
+    ("heat_quote", "f8"),                # lost if every stop were hit now, working entries included
     ("gross_quote", "f8"),               # realised, before slippage and fees
     ("fee_quote", "f8"), ("slippage_quote", "f8"),
     ("funding_quote", "f8"),             # received (+) or paid (-)
     ("open_positions", "i8"),            # positions and working entries
+    ("longs", "i8", (SERIES_MAX,)), ("shorts", "i8", (SERIES_MAX,)),  # the same, by series
+    ("stop_times", "i8", (SERIES_MAX,)),  # last losing stop in each series, ms
+    ("series_count", "i8"),
     ("day_end", "i8"),                   # close time from which the next UTC day counts
     ("day_start_equity", "f8"),
     ("peak_equity", "f8"),
     ("drawdown_max", "f8"),              # deepest fall from the peak, fraction of it
     ("exhausted", "?"),                  # equity reached zero once: latched
+    ("watches", "?"),                    # some breaker needs MARKET records kept
+    ("hour_end", "i8"),                  # next hourly mark, ms
+    ("hour_equity", "f8", (HOURS_MARKED,)), ("hours", "i8"),  # marks, by number modulo; how many
+    ("session_equity", "f8"),            # what the session's loss is measured from
+    ("halted", "i8"),                    # codes.Refusal that stopped the account; 0: it trades
+    ("halted_time", "i8"),
+    ("halts", "i8", (len(Refusal),)),    # how often each stopped it
 )
 
 FILL = rec(
@@ -195,6 +291,7 @@ TRADE = rec(
     ("net_quote", "f8"),                 # gross - fees - slippage + funding
     ("risk_quote", "f8"),                # entry quantity * stop distance
     ("favourable_r", "f8"), ("adverse_r", "f8"),  # best and worst excursion
+    ("liquidation_fraction", "f8"),      # distance to the liquidation price at entry, of the price
     ("score", "f8"),
     ("legs_filled", "i8"),
     ("reason", "i8"),                    # why it was entered: index into the strategy's REASONS
@@ -215,8 +312,8 @@ Records = npt.NDArray[np.void]
 class Feed(NamedTuple):
     """A chunk of market data and signals for every stream of a run: what `kernel.run` reads.
 
-    `bars` and `signals` are (streams, bars) arrays; `contexts` is (streams, bars) or (streams, 1)
-    when it does not change; `lengths` (streams,) says how many bars of each row are filled.
+    `bars` is (series, bars), `contexts` (series, bars) or (series, 1) when it does not change, and
+    `lengths` (series,) says how many bars of each row are filled. `signals` is (streams, bars).
     """
 
     bars: Records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tercel.core.codes import Side
+from tercel.core.codes import Refusal, Side
 from tercel.core.jit import kernel
 
 
@@ -45,3 +45,14 @@ def tally(signals: Any, counts: Any) -> int:
             return i
         counts[reason] += 1
     return -1
+
+
+@kernel
+def confirm_by_flow(signals: Any, scores: Any, score_min: float) -> None:
+    """Veto every entry whose side the order-flow score (-1..1, SIGNAL.score of the filter) does not
+    confirm by at least `score_min`. An unknown score confirms nothing.
+    """
+    for i in range(len(signals)):
+        signal = signals[i]
+        if signal.side != Side.NONE and not signal.side * scores[i].score >= score_min:
+            signal.veto = int(Refusal.FLOW_AGAINST)

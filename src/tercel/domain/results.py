@@ -76,6 +76,8 @@ class BacktestResult:
     """Funding received (+) or paid (-)."""
     refusals: dict[str, int] = field(default_factory=dict)
     """Signals that became no order, by name of codes.Refusal."""
+    halts: dict[str, int] = field(default_factory=dict)
+    """How often each breaker stopped the account, by name of codes.Refusal."""
     strategy_reasons: dict[str, int] = field(default_factory=dict)
     """Bars by the strategy's own reason (why there was, or was not, a signal)."""
     reasons: tuple[tuple[str, ...], ...] = ()
