@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from tercel.domain.errors import ConfigError, UserError
+from tercel.domain.research_settings import Grids, WalkSettings
 from tercel.domain.times import HOUR_MS, parse_time
 from tercel.domain.trading_settings import (
     CostProfile,
@@ -52,6 +53,7 @@ __all__ = [
     "StrategySettings",
     "SyntheticSettings",
     "Venue",
+    "WalkSettings",
     "redacted",
 ]
 
@@ -216,6 +218,8 @@ class Settings(Group):
     instruments: dict[Venue, dict[Symbol, InstrumentSettings]] = Field(
         description="Trading rules by venue and symbol"
     )
+    walk: WalkSettings
+    grids: Grids = Field(description="Values to try, by grid, strategy and parameter")
     strategies: dict[str, StrategySettings] = Field(description="Overrides by strategy")
 
     @model_validator(mode="after")
