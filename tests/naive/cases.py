@@ -27,13 +27,16 @@ from tercel.core.indicators import (
     cvd,
     donchian,
     ema,
+    fair_value_gap,
     macd,
     median,
     minmax,
     obv,
+    patterns,
     pivots,
     quantile,
     rank,
+    regime,
     rma,
     rsi,
     slope,
@@ -51,6 +54,7 @@ from tercel.core.indicators.correlation import correlation_dtype, correlation_st
 from tercel.core.indicators.cvd import cvd_dtype, cvd_step
 from tercel.core.indicators.donchian import donchian_dtype, donchian_step
 from tercel.core.indicators.ema import EMA, ema_step
+from tercel.core.indicators.fair_value_gap import fair_value_gap_dtype, fair_value_gap_step
 from tercel.core.indicators.macd import MACD, macd_step
 from tercel.core.indicators.median import median_dtype, median_step
 from tercel.core.indicators.minmax import (
@@ -61,6 +65,22 @@ from tercel.core.indicators.minmax import (
     rolling_min_step,
 )
 from tercel.core.indicators.obv import OBV, obv_step
+from tercel.core.indicators.patterns import (
+    breakout_dtype,
+    breakout_step,
+    close_position,
+    ema_bounce_dtype,
+    ema_bounce_step,
+    fakeout_dtype,
+    fakeout_step,
+    ignition_dtype,
+    ignition_step,
+    pattern_confidence,
+    share,
+    volume_ratio_step,
+    vwap_reclaim_dtype,
+    vwap_reclaim_step,
+)
 from tercel.core.indicators.pivots import pivots_dtype, pivots_step
 from tercel.core.indicators.quantile import (
     quantile_at,
@@ -78,6 +98,7 @@ from tercel.core.indicators.rank import (
     rank_push,
     rank_ready,
 )
+from tercel.core.indicators.regime import REGIME, regime_step, volatility_dtype, volatility_step
 from tercel.core.indicators.rma import RMA, rma_step
 from tercel.core.indicators.rsi import RSI, rsi_step
 from tercel.core.indicators.slope import slope_dtype, slope_step
@@ -284,6 +305,74 @@ def correlation_case(s: Any, bar: Any, out: Any) -> None:
 
 
 @kernel
+def regime_case(s: Any, bar: Any, out: Any) -> None:
+    out[1] = regime_step(s, bar, 5, 20.0)
+    out[0] = s.confidence
+
+
+@kernel
+def volatility_case(s: Any, bar: Any, out: Any) -> None:
+    out[1] = volatility_step(s, bar, 5, 20, 0.3, 0.7)
+    out[0] = s.confidence
+    out[2] = s.range_fraction
+
+
+@kernel
+def share_case(s: Any, bar: Any, out: Any) -> None:
+    out[0] = volume_ratio_step(s, bar.volume, 20)
+    out[1] = share(bar.close - bar.open, bar.high - bar.low)
+    out[2] = close_position(bar, 1)
+    out[3] = close_position(bar, -1)
+    out[4] = pattern_confidence(out[1], out[2], out[3])
+
+
+@kernel
+def breakout_case(s: Any, bar: Any, out: Any) -> None:
+    out[1] = breakout_step(s, bar, 10, 20, 1.2)
+    out[0] = s.confidence
+
+
+@kernel
+def fakeout_case(s: Any, bar: Any, out: Any) -> None:
+    out[1] = fakeout_step(s, bar, 10, 20, 2.0)
+    out[0] = s.confidence
+
+
+@kernel
+def ema_bounce_case(s: Any, bar: Any, out: Any) -> None:
+    mean = sma_step(s.mean_price, bar.close, 32)
+    trend = 0
+    if bar.close > mean:
+        trend = 1
+    elif bar.close < mean:
+        trend = -1
+    out[1] = ema_bounce_step(s.pattern, bar, trend, 9, 20)
+    out[0] = s.pattern.confidence
+
+
+@kernel
+def vwap_reclaim_case(s: Any, bar: Any, out: Any) -> None:
+    vwap = rolling_vwap_step(s.vwap, bar.quote_volume, bar.volume, 15)
+    out[1] = vwap_reclaim_step(s.pattern, bar, vwap, 20, 1.0)
+    out[0] = s.pattern.confidence
+
+
+@kernel
+def ignition_case(s: Any, bar: Any, out: Any) -> None:
+    out[1] = ignition_step(s, bar, 2, 20)
+    out[0] = s.confidence
+    out[2] = s.run_bars
+
+
+@kernel
+def fair_value_gap_case(s: Any, bar: Any, out: Any) -> None:
+    out[1] = fair_value_gap_step(s, bar, 10, 0.2)
+    out[0] = s.confidence
+    out[2] = s.rising.held
+    out[3] = s.falling.held
+
+
+@kernel
 def timeframe_case(s: Any, bar: Any, out: Any) -> None:
     closed = resample_step(s, bar, 60_000, 300_000)
     out[0] = s.done.close if closed else np.nan
@@ -305,6 +394,12 @@ _EXTREMES = rec(
     ("high", extreme_dtype(CAPACITY)),
     ("low", extreme_dtype(CAPACITY)),
 )
+_EMA_BOUNCE = rec(("pattern", ema_bounce_dtype(CAPACITY)), ("mean_price", sma_dtype(CAPACITY)))
+_VWAP_RECLAIM = rec(
+    ("pattern", vwap_reclaim_dtype(CAPACITY)), ("vwap", rolling_vwap_dtype(CAPACITY))
+)
+_BREAKOUT, _FAKEOUT = breakout_dtype(CAPACITY, CAPACITY), fakeout_dtype(CAPACITY, CAPACITY)
+_GAPS = fair_value_gap_dtype(CAPACITY)
 
 CASES = (
     Case("ema", EMA, ema_case, 1, ema.warmup(9)),
@@ -332,6 +427,15 @@ CASES = (
     Case("pivots", pivots_dtype(CAPACITY), pivots_case, 4, pivots.warmup(3, 2)),
     Case("slope", slope_dtype(CAPACITY), slope_case, 1, slope.warmup(14)),
     Case("correlation", correlation_dtype(CAPACITY), correlation_case, 1, correlation.warmup(20)),
+    Case("regime", REGIME, regime_case, 2, regime.warmup(5)),
+    Case("regime", volatility_dtype(CAPACITY), volatility_case, 3, regime.volatility_warmup(5, 20)),
+    Case("patterns", sma_dtype(CAPACITY), share_case, 5, 20),
+    Case("patterns", _BREAKOUT, breakout_case, 2, patterns.warmup(10, 20)),
+    Case("patterns", _FAKEOUT, fakeout_case, 2, patterns.warmup(10, 20)),
+    Case("patterns", _EMA_BOUNCE, ema_bounce_case, 2, patterns.warmup(9 - 1, 20)),
+    Case("patterns", _VWAP_RECLAIM, vwap_reclaim_case, 2, patterns.warmup(15 - 1, 20)),
+    Case("patterns", ignition_dtype(CAPACITY), ignition_case, 3, patterns.warmup(2 - 1, 20)),
+    Case("fair_value_gap", _GAPS, fair_value_gap_case, 4, fair_value_gap.warmup(10)),
     Case("timeframe", RESAMPLE, timeframe_case, 9, timeframe.warmup(60_000, 300_000)),
 )
 
