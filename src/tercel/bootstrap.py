@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tercel.adapters.config import LoadedSettings
-    from tercel.adapters.lake import LakeBarStore
+    from tercel.adapters.lake import LakeBarStore, LakeContextStore
     from tercel.app.fetch_data import BarSources
     from tercel.app.ports import Clock
     from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
@@ -42,6 +42,13 @@ def open_lake(settings: Settings) -> LakeBarStore:
     from tercel.adapters.lake import LakeBarStore
 
     return LakeBarStore(settings.data.lake)
+
+
+def open_context(settings: Settings) -> LakeContextStore:
+    """Funding, open interest and other context, kept in the same lake."""
+    from tercel.adapters.lake import LakeContextStore
+
+    return LakeContextStore(settings.data.lake)
 
 
 def system_clock() -> Clock:

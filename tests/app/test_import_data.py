@@ -7,15 +7,29 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.context_fakes import MemoryContextStore
 from tests.fakes import CountingProgress, MemoryBarStore, make_bars, same_bars
 from tests.market_data import data_root
 
 from tercel.adapters.clock import SystemClock, VirtualClock
-from tercel.adapters.importers import BarFileReader
+from tercel.adapters.importers import BarFileReader, ContextFileReader
 from tercel.adapters.lake import LakeBarStore, write_table
 from tercel.app import import_data
-from tercel.app.import_data import FileRemark, ImportSummary, find_files, import_paths
-from tercel.app.ports import BarStore, MergeReport, SilentProgress, SourceHints
+from tercel.app.import_data import (
+    FileRemark,
+    ImportPorts,
+    ImportSummary,
+    find_files,
+    import_paths,
+)
+from tercel.app.ports import (
+    BarStore,
+    ContextStore,
+    MergeReport,
+    Progress,
+    SilentProgress,
+    SourceHints,
+)
 from tercel.core.records import Records
 from tercel.domain.bars import Gap, SeriesKey
 from tercel.domain.errors import LakeBusyError, StorageError, UserError
@@ -34,15 +48,17 @@ def put(root: Path, name: str, bars: Records) -> Path:
     return path
 
 
-def run(paths: list[Path], store: BarStore, hints: SourceHints | None = None) -> ImportSummary:
-    return import_paths(
-        paths,
-        BarFileReader(),
-        store,
-        VirtualClock(NOW),
-        SilentProgress(),
-        hints or SourceHints(),
-    )
+def run(
+    paths: list[Path],
+    store: BarStore,
+    hints: SourceHints | None = None,
+    context: ContextStore | None = None,
+    progress: Progress | None = None,
+) -> ImportSummary:
+    clock = VirtualClock(NOW)
+    kept = MemoryContextStore() if context is None else context
+    ports = ImportPorts(BarFileReader(), store, ContextFileReader(clock), kept)
+    return import_paths(paths, ports, clock, progress or SilentProgress(), hints or SourceHints())
 
 
 def test_a_folder_twice(tmp_path: Path) -> None:
@@ -177,9 +193,7 @@ def test_progress_reaches_its_total(tmp_path: Path) -> None:
     put(tmp_path, "2024-01.parquet", JANUARY[:10])
     (tmp_path / "readme.txt").touch()
     progress = CountingProgress()
-    import_paths(
-        [tmp_path], BarFileReader(), MemoryBarStore(), VirtualClock(NOW), progress, SourceHints()
-    )
+    run([tmp_path], MemoryBarStore(), progress=progress)
     assert progress.done == progress.total == 2.0
 
 
@@ -218,9 +232,9 @@ def test_the_whole_real_tree_twice(tmp_path: Path) -> None:
     store = LakeBarStore(tmp_path)
 
     def once() -> ImportSummary:
-        return import_paths(
-            [root], BarFileReader(), store, SystemClock(), SilentProgress(), SourceHints()
-        )
+        clock = SystemClock()
+        ports = ImportPorts(BarFileReader(), store, ContextFileReader(clock), MemoryContextStore())
+        return import_paths([root], ports, clock, SilentProgress(), SourceHints())
 
     first = once()
     assert (first.skipped, first.failed, first.exit_code) == ((), (), 0)

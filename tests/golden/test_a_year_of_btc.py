@@ -15,10 +15,10 @@ from tests.market_data import real_files
 
 from tercel.adapters.clock import SystemClock
 from tercel.adapters.config import packaged_config_dir, read_settings
-from tercel.adapters.importers import BarFileReader
-from tercel.adapters.lake import LakeBarStore
+from tercel.adapters.importers import BarFileReader, ContextFileReader
+from tercel.adapters.lake import LakeBarStore, LakeContextStore
 from tercel.app.backtest import simulate
-from tercel.app.import_data import import_paths
+from tercel.app.import_data import ImportPorts, import_paths
 from tercel.app.ports import SilentProgress, SourceHints
 from tercel.app.prepare import RunRequest, prepare
 from tercel.app.strategies import load_strategy
@@ -39,10 +39,11 @@ MONTHS = (*(f"2023-{month:02}" for month in range(7, 13)), *(f"2024-0{m}" for m 
 def lake(tmp_path_factory: pytest.TempPathFactory) -> LakeBarStore:
     """BTCUSDT spot of July 2023 to June 2024, imported as a user would."""
     files = real_files("klines/binance-spot/BTCUSDT/1m", [f"{month}.parquet" for month in MONTHS])
-    store = LakeBarStore(tmp_path_factory.mktemp("golden") / "lake")
-    summary = import_paths(
-        files, BarFileReader(), store, SystemClock(), SilentProgress(), SourceHints()
-    )
+    folder = tmp_path_factory.mktemp("golden") / "lake"
+    store, clock = LakeBarStore(folder), SystemClock()
+    context = ContextFileReader(clock), LakeContextStore(folder)
+    ports = ImportPorts(BarFileReader(), store, *context)
+    summary = import_paths(files, ports, clock, SilentProgress(), SourceHints())
     assert summary.exit_code == 0
     return store
 

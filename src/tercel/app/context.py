@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,8 +78,10 @@ def context_rows(
     closes = series.bars["open_time"] + series.key.bar_ms
     found: dict[str, tuple[Values, JoinedContext]] = {}
     funding_time: Times | None = None
+    keys = store.keys()
     for kind, name in FIELDS.items():
-        best = _best(store, kind, series.key, closes, settings.age_ms_max(kind))
+        of_kind = [key for key in keys if key.kind == kind]
+        best = _best(store, of_kind, series.key, closes, settings)
         if best is None:
             continue
         found[name] = (best.values, best.told())
@@ -127,17 +129,17 @@ class _Candidate:
 
 
 def _best(
-    store: ContextStore, kind: str, bars: SeriesKey, closes: Times, age_ms_max: int
+    store: ContextStore,
+    keys: Sequence[ContextKey],
+    bars: SeriesKey,
+    closes: Times,
+    settings: ContextSettings,
 ) -> _Candidate | None:
-    """The source of `kind` that is taken for the series `bars`, joined; None: none knows a bar."""
-    keys = [key for key in store.keys() if key.kind == kind]  # noqa: SIM118 (a port)
-    for venue, symbol in _speakers(kind, bars):
+    """The one of `keys`, all of one kind, that is taken for the series `bars`, joined; or None."""
+    for venue, symbol in _speakers(keys[0].kind, bars) if keys else ():
         of_venue = [key for key in keys if (key.venue, key.symbol) == (venue, symbol)]
-        candidates = [
-            found
-            for key in of_venue
-            if (found := _join(store, key, closes, age_ms_max)) is not None
-        ]
+        joined = [_join(store, key, closes, settings.age_ms_max(key.kind)) for key in of_venue]
+        candidates = [one for one in joined if one.known]
         if candidates:
             enough = max(one.known for one in candidates) - KNOWN_SHARE_TOLERANCE * len(closes)
             return min(
@@ -160,10 +162,8 @@ def _speakers(kind: str, bars: SeriesKey) -> list[tuple[str, str]]:
     return [(venue, bars.symbol) for venue in dict.fromkeys((bars.venue, *FALLBACK_VENUES, *last))]
 
 
-def _join(
-    store: ContextStore, key: ContextKey, closes: Times, age_ms_max: int
-) -> _Candidate | None:
-    """`key` as of the closes; None where it knows none of them."""
+def _join(store: ContextStore, key: ContextKey, closes: Times, age_ms_max: int) -> _Candidate:
+    """`key` as of the closes."""
     moves = FIELDS[key.kind].endswith("_move_1h")
     earliest = int(closes[0]) - age_ms_max - (HOUR_MS if moves else 0)
     series = store.read(key, earliest, int(closes[-1]) + 1)
@@ -171,8 +171,7 @@ def _join(
     if moves:
         before = as_of(series.time, series.value, closes - HOUR_MS, age_ms_max)
         values = values / before - 1.0
-    known = int(np.count_nonzero(np.isfinite(values)))
-    return _Candidate(series, values, known) if known else None
+    return _Candidate(series, values, int(np.count_nonzero(np.isfinite(values))))
 
 
 def _btc_move(

@@ -249,6 +249,10 @@ class NotContextError(Exception):
     """
 
 
+class OtherMarketError(NotContextError):
+    """A file of context of another venue or symbol than the one asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileContext:
     """The context of one file: a series, or several where it counts several things."""

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tercel.app.ports import NotBarsError, SourceHints
 from tercel.domain.bars import TIMEFRAME_MS, VENUES, SeriesKey
 from tercel.domain.errors import DataError, UserError
 
-_ARCHIVE = re.compile(r"(?P<symbol>\w+)-(?P<kind>\w+)-\d{4}-\d{2}(-\d{2})?")
+ARCHIVE = re.compile(r"(?P<symbol>\w+)-(?P<kind>\w+)-\d{4}-\d{2}(-\d{2})?")
 _INTERVAL = re.compile(r"\d+(s|m|h|d|w|mo|M)")
 _MARKED_INTERVAL = re.compile(r"(?:^|[-_])(\d+(?:m|h|d))(?=$|[-_.])")
 _SYMBOL = re.compile(r"[^\W_a-z][^\Wa-z]*")
@@ -46,10 +47,10 @@ def read_path(path: Path) -> PathFacts:
     for folder in folders:
         if folder in _OTHER_KLINES:
             raise NotBarsError(f"{_OTHER_KLINES[folder]} klines are not trades")
-    venue = _venue_of(folders)
+    venue = venue_of(folders)
     if len(folders) >= 3 and folders[-3] in VENUES and _INTERVAL.fullmatch(folders[-1]):
         return PathFacts(folders[-3], folders[-2], _supported(folders[-1]))
-    if match := _ARCHIVE.fullmatch(path.stem):
+    if match := ARCHIVE.fullmatch(path.stem):
         if not _INTERVAL.fullmatch(match["kind"]):
             raise NotBarsError(f"{match['kind']}, not klines")
         return PathFacts(venue, match["symbol"], _supported(match["kind"]))
@@ -93,11 +94,13 @@ def check_hints(hints: SourceHints) -> None:
         raise UserError(f"unknown timeframe {hints.timeframe!r}; it is one of {known}")
 
 
-def _venue_of(folders: tuple[str, ...]) -> str | None:
-    """The venue that the innermost such folder names, as the lake or as Binance's archive does."""
+def venue_of(folders: tuple[str, ...], known: Sequence[str] = VENUES) -> str | None:
+    """The one of `known` venues that the innermost such folder names, as the lake or as Binance's
+    archive does.
+    """
     for place in range(len(folders) - 1, -1, -1):
         folder = folders[place].removesuffix(_QUARTERLY)
-        if folder in VENUES:
+        if folder in known:
             return folder
         if folder in ("monthly", "daily") and place >= 2:
             if folders[place - 2 : place] == ("futures", "um"):

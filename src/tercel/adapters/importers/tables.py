@@ -89,14 +89,14 @@ def find_columns(
 def to_records(path: Path, frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[Records, str]:
     """BAR records of the table's rows in their order, and the unit of the times (DataError)."""
     bars = np.empty(frame.height, BAR)
-    times, unit = _read_times(path, frame[columns["open_time"]])
+    times, unit = read_times(path, frame[columns["open_time"]])
     bars["open_time"] = times
     for name in BAR_COLUMNS[1:]:
-        bars[name] = _read_numbers(path, name, frame[columns[name]]) if name in columns else np.nan
+        bars[name] = read_numbers(path, name, frame[columns[name]]) if name in columns else np.nan
     return bars, unit
 
 
-def _read_times(path: Path, column: pl.Series) -> tuple[npt.NDArray[np.int64], str]:
+def read_times(path: Path, column: pl.Series) -> tuple[npt.NDArray[np.int64], str]:
     """Open times in milliseconds, and what they were written in."""
     import polars as pl
 
@@ -119,7 +119,7 @@ def _read_times(path: Path, column: pl.Series) -> tuple[npt.NDArray[np.int64], s
         ), "ISO dates"
     exact = None if column.dtype.is_float() else column.cast(pl.Int64, strict=False)
     if exact is None or exact.null_count():
-        return _scale(path, _read_numbers(path, "time", column))
+        return _scale(path, read_numbers(path, "time", column))
     return _scale(path, exact.to_numpy())
 
 
@@ -144,7 +144,7 @@ def _scale(
     return (numbers // per_ms).astype(np.int64), unit
 
 
-def _read_numbers(path: Path, name: str, column: pl.Series) -> npt.NDArray[np.float64]:
+def read_numbers(path: Path, name: str, column: pl.Series) -> npt.NDArray[np.float64]:
     """Floats, NaN where the cell is empty. Raises DataError for a cell that is no number."""
     import polars as pl
 

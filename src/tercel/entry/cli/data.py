@@ -9,6 +9,12 @@ import typer
 
 from tercel.domain.errors import InterruptedWorkError
 from tercel.entry.cli import terminal
+from tercel.entry.cli.data_context import (
+    check_context_of,
+    show_context_check,
+    show_context_list,
+    wanted_keys,
+)
 from tercel.entry.cli.data_tables import say, show_check, show_import
 from tercel.entry.cli.fetch import download, fetch
 from tercel.entry.cli.synth import synth
@@ -54,6 +60,8 @@ tercel data import ./klines
 
 tercel data import ~/Downloads/BTCUSDT-1m-2024-*.zip --venue binance-usdm
 
+tercel data import ~/Downloads/BTCUSDT-fundingRate-2024-*.zip --venue binance-usdm
+
 tercel data import prices.csv --venue bybit-linear --symbol ETHUSDT --timeframe 5m
 --map time=Date,volume=Vol""",
 )
@@ -72,25 +80,28 @@ def import_bars(
     ] = None,
     lake: LakeOption = None,
 ) -> None:
-    """Import bar files: Binance archives, CSV, Parquet, whole folders.
+    """Import bars, funding rates, open interest and other context: Binance archives, CSV, Parquet,
+    whole folders.
 
     Running it again adds only what is new. A file that cannot be used is listed and does not stop
     the others; the exit code is 2 then. Where --venue, --symbol or --timeframe differ from what a
     path says, that file is passed over.
     """
     from tercel import bootstrap
-    from tercel.adapters.importers import BarFileReader
-    from tercel.app.import_data import import_paths
+    from tercel.adapters.importers import BarFileReader, ContextFileReader
+    from tercel.app.import_data import ImportPorts, import_paths
     from tercel.app.ports import SourceHints
 
     hints = SourceHints(
         venue, symbol.upper() if symbol else None, timeframe, parse_map(column_map or [])
     )
-    _, store = _open(lake)
+    settings, store = _open(lake)
     clock = bootstrap.system_clock()
+    context = ContextFileReader(clock), bootstrap.open_context(settings)
+    ports = ImportPorts(BarFileReader(), store, *context)
     try:
         with terminal.progress_bar() as progress:
-            summary = import_paths(paths, BarFileReader(), store, clock, progress, hints)
+            summary = import_paths(paths, ports, clock, progress, hints)
     except KeyboardInterrupt:
         raise InterruptedWorkError(
             "stopped; every month already written stays, nothing is half-written; "
@@ -119,15 +130,18 @@ def parse_map(pairs: Iterable[str]) -> dict[str, str]:
 @app.command("list", epilog="Example: tercel data list --venue binance-usdm")
 def list_series(venue: VenueOption = None, lake: LakeOption = None) -> None:
     """What the lake holds, one line a series."""
-    from tercel.domain.bars import VENUES
+    from tercel import bootstrap
+    from tercel.domain.context import CONTEXT_VENUES
     from tercel.domain.errors import DataError, UserError
     from tercel.domain.times import format_time
 
-    if venue not in (None, *VENUES):
-        raise UserError(f"--venue {venue}: not one of {', '.join(VENUES)}")
+    if venue not in (None, *CONTEXT_VENUES):
+        raise UserError(f"--venue {venue}: not one of {', '.join(CONTEXT_VENUES)}")
     settings, store = _open(lake)
     keys = [key for key in store.keys() if venue in (None, key.venue)]  # noqa: SIM118
-    if not keys:
+    context = bootstrap.open_context(settings)
+    context_keys = wanted_keys(context, None, venue, None)
+    if not (keys or context_keys):
         say(
             f"no bars in {settings.data.lake}; get some with "
             "`tercel data fetch BTCUSDT --since 2025-01-01` or `tercel data import PATH`"
@@ -154,7 +168,9 @@ def list_series(venue: VenueOption = None, lake: LakeOption = None) -> None:
             format_time(info.first_time),
             format_time(info.last_time),
         )
-    terminal.console().print(table)
+    if keys:
+        terminal.console().print(table)
+    show_context_list(context, context_keys)
 
 
 @app.command("info", epilog="Example: tercel data info BTCUSDT --venue binance-spot")
@@ -194,10 +210,11 @@ def check(
     timeframe: TimeframeOption = None,
     lake: LakeOption = None,
 ) -> None:
-    """Look for damaged files, gaps, bars without a trade and unusual moves.
+    """Look for damaged files, gaps, bars without a trade, unusual moves and implausible context.
 
     Naming a symbol lists each finding. The exit code is 1 when a file is damaged.
     """
+    from tercel import bootstrap
     from tercel.app.quality import OutlierRule, assess
     from tercel.app.series_choice import matching
 
@@ -223,12 +240,17 @@ def check(
                 reports.append(assess(store.read(key), rule))
             progress.advance(1.0)
     show_check(reports, detailed=symbol is not None)
-    for problems in damaged.values():
-        for problem in problems:
-            terminal.problem(problem)
-    whole = f"{len(reports)} of {len(keys)} series are whole"
-    if damaged:
-        files = sum(map(len, damaged.values()))
+    context = bootstrap.open_context(settings)
+    context_keys = wanted_keys(context, symbol, venue, timeframe)
+    context_reports, context_damaged = check_context_of(context, context_keys)
+    show_context_check(context_reports, detailed=symbol is not None)
+    problems_found = [problem for found in damaged.values() for problem in found] + context_damaged
+    for problem in problems_found:
+        terminal.problem(problem)
+    good, there = len(reports) + len(context_reports), len(keys) + len(context_keys)
+    whole = f"{good} of {there} series are whole"
+    if problems_found:
+        files = len(problems_found)
         say(f"{whole}; {files} damaged files: delete each one and import or fetch its month again")
         raise typer.Exit(1)
     say(f"{whole}; no damaged file")

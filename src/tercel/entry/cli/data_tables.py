@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tercel.entry.cli import terminal
+from tercel.entry.cli.data_context import show_context_import
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +42,7 @@ def show_import(summary: ImportSummary) -> None:
         )
     if summary.series:
         terminal.console().print(table)
+    show_context_import(summary.context)
     for line in _notes(summary.notes):
         say(line)
     for one in summary.series:
@@ -56,8 +58,19 @@ def show_import(summary: ImportSummary) -> None:
     total = summary.report
     say(
         f"{len(summary.series)} series: {total.added:,} bars added, {total.filled:,} filled, "
-        f"{total.unchanged:,} unchanged; {len(summary.skipped)} files passed over, "
-        f"{len(summary.failed)} failed"
+        f"{total.unchanged:,} unchanged; {_context_total(summary)}{len(summary.skipped)} files "
+        f"passed over, {len(summary.failed)} failed"
+    )
+
+
+def _context_total(summary: ImportSummary) -> str:
+    """What was imported of context in a few words; nothing where there was none."""
+    if not summary.context:
+        return ""
+    report = summary.context_report
+    return (
+        f"{len(summary.context)} of context: {report.added:,} values added, "
+        f"{report.unchanged:,} unchanged; "
     )
 
 
