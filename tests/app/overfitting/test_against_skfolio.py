@@ -9,6 +9,8 @@ are compared where n is a multiple.
 from __future__ import annotations
 
 import math
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,8 +20,11 @@ from tercel.app.overfitting.deflated import deflate, expected_maximum
 from tercel.app.overfitting.trial_matrix import Floats, trial_matrix, trial_sharpes
 from tercel.app.sharpe import moments, probabilistic_sharpe, sharpe
 
-measures = pytest.importorskip("skfolio.measures")
-selection = pytest.importorskip("skfolio.model_selection")
+
+@pytest.fixture(scope="module")
+def measures() -> ModuleType:
+    """Imported here, since that takes seconds."""
+    return import_module("skfolio.measures")
 
 
 def skewed(seed: int, shape: tuple[int, int]) -> Floats:
@@ -31,7 +36,7 @@ def skewed(seed: int, shape: tuple[int, int]) -> Floats:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("benchmark", [0.0, 0.05, -0.2])
-def test_probabilistic_sharpe(seed: int, benchmark: float) -> None:
+def test_probabilistic_sharpe(measures: ModuleType, seed: int, benchmark: float) -> None:
     returns = skewed(seed, (120, 1))[:, 0]
     shape = moments(returns)
     expected = measures.probabilistic_sharpe_ratio(returns, benchmark_sharpe_ratio=benchmark)
@@ -42,19 +47,19 @@ def test_probabilistic_sharpe(seed: int, benchmark: float) -> None:
 
 @pytest.mark.parametrize("trials", [1.0, 1.5, 2, 5, 46, 100, 12_345.6])
 @pytest.mark.parametrize("deviation", [0.0, 0.03, 1.0])
-def test_expected_maximum(trials: float, deviation: float) -> None:
+def test_expected_maximum(measures: ModuleType, trials: float, deviation: float) -> None:
     expected = measures.expected_max_sharpe_ratio(trials, deviation)
     assert expected_maximum(trials, deviation**2) == pytest.approx(expected, rel=1e-12)
 
 
-def test_barely_more_than_one_trial() -> None:
+def test_barely_more_than_one_trial(measures: ModuleType) -> None:
     # The approximation leaves its range: skfolio returns what it gives, Tercel never below zero.
     assert measures.expected_max_sharpe_ratio(1.1, 1.0) < 0.0
     assert expected_maximum(1.1, 1.0) == 0.0
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_deflated_sharpe(seed: int) -> None:
+def test_deflated_sharpe(measures: ModuleType, seed: int) -> None:
     returns = skewed(seed, (120, 30))
     ratios = trial_sharpes(trial_matrix(returns))
     best = returns[:, ratios.argmax()]
@@ -73,7 +78,7 @@ def test_deflated_sharpe(seed: int) -> None:
     ],
 )
 def test_combinatorial_splits_and_paths(design: CrossValidation) -> None:
-    other = selection.CombinatorialPurgedCV(
+    other = import_module("skfolio.model_selection").CombinatorialPurgedCV(
         design.groups, design.test_groups, design.purge, design.embargo
     )
     rows = np.zeros((120, 1))
