@@ -123,6 +123,8 @@ def test_block_length_sees_clusters_of_volatility() -> None:
 def test_block_length_has_limits() -> None:
     assert optimal_block_length(np.ones(50)) == 1.0
     assert optimal_block_length(np.arange(5.0)) == 1.0
+    # A straight line never goes quiet within the lags looked at.
+    assert 10.0 < optimal_block_length(np.arange(100.0)) < 30.0
     # Noise minus the noise before it: its mean hardly varies at all, and the estimate of how much
     # may come out below zero. The longest block is used then: min(3 sqrt(400), 400 / 3) = 60.
     changes = np.diff(np.random.default_rng(2).normal(size=(30, 401)), axis=1)
