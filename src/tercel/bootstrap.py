@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tercel.adapters.config import LoadedSettings
     from tercel.adapters.lake import LakeBarStore, LakeContextStore
+    from tercel.adapters.report.walk_log import TrialFile
     from tercel.app.fetch_data import BarSources
-    from tercel.app.ports import Clock
+    from tercel.app.ports import Clock, Workers
     from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
     from tercel.domain.settings import Settings
 
@@ -95,3 +96,25 @@ def fetch_policy(settings: Settings, venue: str) -> FetchPolicy:
         archive_url=archives.get(venue) or "",
         rest_url=rests.get(venue) or "",
     )
+
+
+def workers(settings: Settings, *, count: int | None = None, ray: str | None = None) -> Workers:
+    """Who tries combinations: threads here, or the Ray cluster at `ray` (`auto`, HOST:PORT).
+
+    `count` of them; None: as many as the settings say. Raises UserError when Ray is not installed.
+    """
+    number = settings.walk.workers if count is None else count
+    if ray is None:
+        from tercel.adapters.workers import ThreadWorkers
+
+        return ThreadWorkers(number)
+    from tercel.adapters.ray import RayWorkers
+
+    return RayWorkers(ray, number, settings.walk.ray_wait_seconds)
+
+
+def trial_log(folder: Path, fingerprint: str, *, fresh: bool = False) -> TrialFile:
+    """What is finished of the walk-forward of that fingerprint, kept in `folder`; a context."""
+    from tercel.adapters.report.walk_log import TrialFile
+
+    return TrialFile(folder, fingerprint, fresh=fresh)

@@ -32,7 +32,8 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, bool, type(None))) else str(value)
 
 
-def _json(document: dict[str, Any]) -> bytes:
+def to_json(document: dict[str, Any]) -> bytes:
+    """`document` as JSON: undefined numbers null, keys in the order given."""
     text = json.dumps(plain(document), indent=2, allow_nan=False, ensure_ascii=False)
     return f"{text}\n".encode()
 
@@ -40,7 +41,7 @@ def _json(document: dict[str, Any]) -> bytes:
 def stats_json(report: Report) -> bytes:
     """Every figure of a run. Same input, same bytes: no time of day, no machine, no path."""
     result = report.result
-    return _json(
+    return to_json(
         {
             "schema": SCHEMA,
             "streams": result.labels,
@@ -56,4 +57,4 @@ def stats_json(report: Report) -> bytes:
 
 def run_json(record: RunRecord) -> bytes:
     """How the run came about."""
-    return _json({"schema": SCHEMA, **plain(record)})
+    return to_json({"schema": SCHEMA, **plain(record)})

@@ -56,14 +56,15 @@ def page(report: Report) -> str:
     contents = "".join(
         f'<li><a href="#{part.identity}">{escape(part.title)}</a></li>' for part in parts
     )
-    return _document(
+    return document(
         title_of(report.result),
         f'{_header(report)}<nav aria-label="Contents"><ul>{contents}</ul></nav>'
         f"<main>{_top(report)}{body}</main>{_footer(report)}",
     )
 
 
-def _document(title: str, body: str) -> str:
+def document(title: str, body: str) -> str:
+    """A whole page around `body`, with its style and nothing from elsewhere."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -133,7 +134,7 @@ def _warnings(result: BacktestResult) -> str:
     return f'<div class="warnings"><h2>Before you trust these figures</h2><ul>{items}</ul></div>'
 
 
-def _figure(drawn: Any, prefix: str, label: str, caption: str = "") -> str:
+def figure(drawn: Any, prefix: str, label: str, caption: str = "") -> str:
     """An inline chart with its text alternative."""
     said = f"<figcaption>{markup.text(caption)}</figcaption>" if caption else ""
     return (
@@ -228,7 +229,7 @@ def _equity(report: Report) -> str:
         f"{wording.CURRENCY}, marked at every bar's close. Gross is the same equity with every "
         "cost so far given back. Buy-and-hold begins with the same capital."
     )
-    return _figure(charts.equity(curves, fall, STAND_IN), "equity", label, caption)
+    return figure(charts.equity(curves, fall, STAND_IN), "equity", label, caption)
 
 
 def equity_curves(report: Report) -> list[report_series.Curve]:
@@ -256,7 +257,7 @@ def _outcomes(report: Report) -> str:
         f"win rate {wording.percent(net.win_rate)}"
     )
     caption = "Trades by their net result in multiples of the risk at entry."
-    return _figure(charts.histogram(found, STAND_IN), "outcomes", label, caption)
+    return figure(charts.histogram(found, STAND_IN), "outcomes", label, caption)
 
 
 def _hours(report: Report) -> str:
@@ -265,13 +266,13 @@ def _hours(report: Report) -> str:
         return ""
     best = max(found, key=lambda group: group.net_quote)
     label = f"Bar charts of win rate and net profit by hour of entry; best is {best.name}:00 UTC"
-    return _figure(charts.hours(found, STAND_IN), "hours", label)
+    return figure(charts.hours(found, STAND_IN), "hours", label)
 
 
 def _worst(report: Report) -> str:
     views = report_series.worst_trades(report.result, report.bars, report.look.worst_trades)
     return "".join(
-        _figure(
+        figure(
             charts.trade(view, STAND_IN),
             f"trade{number}",
             f"Candles around trade: {_trade_line(view)}",
@@ -330,7 +331,7 @@ def comparison_page(runs: Sequence[NamedRun], title: str = "Runs side by side") 
         f"{markup.section('equity', 'Equity', chart) if chart else ''}"
         f"{markup.section('definitions', 'How it is computed', markup.definitions())}</main>"
     )
-    return _document(title, body)
+    return document(title, body)
 
 
 def _together(runs: Sequence[NamedRun]) -> str:
@@ -346,4 +347,4 @@ def _together(runs: Sequence[NamedRun]) -> str:
         f"Net of all costs, each from {wording.money(start)} {wording.CURRENCY}; "
         f"{BUY_AND_HOLD} in grey."
     )
-    return _figure(charts.together(curves, STAND_IN), "together", label, caption)
+    return figure(charts.together(curves, STAND_IN), "together", label, caption)

@@ -71,7 +71,7 @@ def write_run(folder: Path, report: Report) -> RunPaths:
         found.report.name: page(report).encode(),
         found.run.name: documents.run_json(report.record),
     }
-    _write_whole(folder, contents)
+    write_whole(folder, contents)
     return found
 
 
@@ -105,7 +105,7 @@ def equity_picture(report: Report) -> bytes:
         return to_png(figure, LIGHT["paper"], report.look.plot_dpi)
 
 
-def _write_whole(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_whole(folder: Path, contents: Mapping[str, bytes]) -> None:
     """All files into a temporary folder beside `folder`, then one rename."""
     temporary: Path | None = None
     try:

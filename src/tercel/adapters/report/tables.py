@@ -48,21 +48,22 @@ def _labels(result: BacktestResult, streams: Records) -> dict[str, pl.Series]:
     return {"strategy": pick(strategies), "symbol": pick(symbols)}
 
 
-def _parquet(columns: dict[str, pl.Series]) -> bytes:
+def to_parquet(columns: dict[str, pl.Series]) -> bytes:
+    """The columns as a Parquet file; the same ones give the same bytes."""
     frame = pl.DataFrame([series.alias(name) for name, series in columns.items()])
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", compression_level=3, statistics=False)
     return buffer.getvalue()
 
 
-def trades_parquet(result: BacktestResult) -> bytes:
-    """One row a trade."""
+def trades_parquet(result: BacktestResult, **more: pl.Series) -> bytes:
+    """One row a trade; `more` columns come last."""
     trades = result.trades
     reasons = pl.Series([], dtype=pl.String)
     if len(trades):
         labels, names = entry_reason_names(result)
         reasons = pl.Series([names[label] for label in labels], dtype=pl.String)
-    return _parquet(
+    return to_parquet(
         {
             **_labels(result, trades["stream"]),
             **_raw(trades),
@@ -71,6 +72,7 @@ def trades_parquet(result: BacktestResult) -> bytes:
             "exit_reason": _named(trades["exit_reason"], ExitReason),
             "entry_at": _moment(trades["entry_time"]),
             "exit_at": _moment(trades["exit_time"]),
+            **more,
         }
     )
 
@@ -78,7 +80,7 @@ def trades_parquet(result: BacktestResult) -> bytes:
 def fills_parquet(result: BacktestResult) -> bytes:
     """One row a fill."""
     fills = result.fills
-    return _parquet(
+    return to_parquet(
         {
             **_labels(result, fills["stream"]),
             **_raw(fills),
@@ -92,4 +94,4 @@ def fills_parquet(result: BacktestResult) -> bytes:
 
 def equity_parquet(result: BacktestResult) -> bytes:
     """One row a bar close."""
-    return _parquet({**_raw(result.equity), "at": _moment(result.equity["time"])})
+    return to_parquet({**_raw(result.equity), "at": _moment(result.equity["time"])})

@@ -1,0 +1,188 @@
+"""The verdict on a walk-forward in plain words: what is left of an edge chosen on the past.
+
+The first rule that holds decides:
+1. nothing was ever chosen: there is nothing to judge;
+2. fewer than 30 trades out of sample: nothing can be said;
+3. no profit before costs: the choices carried no edge into the future;
+4. profit before costs, none after: the edge is smaller than its costs;
+5. profit after costs that luck explains at 95 %: not yet evidence;
+6. otherwise an edge that held out of sample, in this data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.app.statistics import Statistics
+from tercel.app.verdict import CONFIDENCE, TRADES_MIN
+from tercel.app.wording import count, number, percent, times
+
+Floats = npt.NDArray[np.float64]
+
+
+class WalkCode(StrEnum):
+    """What a walk-forward amounts to."""
+
+    NOTHING_CHOSEN = "nothing_chosen"
+    NOT_ENOUGH_TRADES = "not_enough_trades"
+    NO_EDGE = "no_edge"
+    EDGE_BELOW_COSTS = "edge_below_costs"
+    NOT_DISTINGUISHABLE_FROM_LUCK = "not_distinguishable_from_luck"
+    HELD_OUT_OF_SAMPLE = "held_out_of_sample"
+
+
+WALK_HEADLINES: dict[WalkCode, str] = {
+    WalkCode.NOTHING_CHOSEN: "Nothing was chosen on any fold",
+    WalkCode.NOT_ENOUGH_TRADES: "Not enough trades out of sample to say anything",
+    WalkCode.NO_EDGE: "No edge out of sample, even before costs",
+    WalkCode.EDGE_BELOW_COSTS: "No edge out of sample after costs",
+    WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK: "Out-of-sample profit not distinguishable from luck",
+    WalkCode.HELD_OUT_OF_SAMPLE: "The edge held out of sample",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WalkFigures:
+    """What the verdict reads."""
+
+    statistics: Statistics
+    """Of the chained tests."""
+    held: Statistics
+    """Of buy-and-hold over the same time."""
+    fold_nets: tuple[float, ...]
+    """Net fraction of each fold in which something was chosen."""
+    folds: int
+    whole_nets: Floats
+    """Net fraction of each combination over all the data."""
+    train_sharpe: float
+    """Mean Sharpe ratio a year of the chosen ones on train; NaN: nothing was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkVerdict:
+    """A code for programs, a headline and sentences for people."""
+
+    code: WalkCode
+    headline: str
+    """Without a full stop."""
+    sentences: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join((f"{self.headline}.", *self.sentences))
+
+
+def judge_walk(figures: WalkFigures) -> WalkVerdict:
+    """The verdict on the chained tests, and what all combinations together say."""
+    code = _code(figures)
+    sentences = [
+        *_outcome(figures),
+        *_explanation(code, figures),
+        *_shrinkage(figures),
+        _everybody(figures.whole_nets),
+        _beside_holding(figures),
+    ]
+    return WalkVerdict(code, WALK_HEADLINES[code], tuple(sentences))
+
+
+def _code(figures: WalkFigures) -> WalkCode:
+    net = figures.statistics
+    if not figures.fold_nets:
+        return WalkCode.NOTHING_CHOSEN
+    if net.trades < TRADES_MIN:
+        return WalkCode.NOT_ENOUGH_TRADES
+    if net.gross_quote <= 0.0:
+        return WalkCode.NO_EDGE
+    if net.net_quote <= 0.0:
+        return WalkCode.EDGE_BELOW_COSTS
+    if not net.probabilistic_sharpe >= CONFIDENCE:  # NaN: not proven
+        return WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK
+    return WalkCode.HELD_OUT_OF_SAMPLE
+
+
+def moved(fraction: float) -> str:
+    """`made 0.8 %`, `lost 23.4 %`."""
+    if percent(abs(fraction)) == percent(0.0):
+        return "made nothing"
+    return f"{'made' if fraction > 0.0 else 'lost'} {percent(abs(fraction))}"
+
+
+def _outcome(figures: WalkFigures) -> list[str]:
+    net, nets = figures.statistics, figures.fold_nets
+    if not nets:
+        return [f"All {count(figures.folds)} folds stayed in cash."]
+    won = sum(value > 0.0 for value in nets)
+    said = [
+        f"Out of sample, {count(net.trades)} trades {moved(net.net_fraction)} net; before costs "
+        f"they {moved(net.gross_fraction)} of the starting capital.",
+        f"{count(won)} of {count(figures.folds)} folds ended with a profit: the best "
+        f"{moved(max(nets))}, the worst {moved(min(nets))}.",
+    ]
+    if idle := figures.folds - len(nets):
+        said.append(f"In {count(idle)} of them nothing was chosen, and the money waited.")
+    return said
+
+
+def _explanation(code: WalkCode, figures: WalkFigures) -> list[str]:
+    net = figures.statistics
+    if code is WalkCode.NOT_ENOUGH_TRADES:
+        return [f"At least {TRADES_MIN} trades are needed before any figure means something."]
+    if code is WalkCode.NO_EDGE:
+        return ["Lower fees would not help: what was best in the past lost by itself afterwards."]
+    if code is WalkCode.EDGE_BELOW_COSTS:
+        return [f"Fees and slippage ate {times(net.cost_share)} the gross profit."]
+    if code in (WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK, WalkCode.HELD_OUT_OF_SAMPLE):
+        chance = net.probabilistic_sharpe
+        known = "cannot be told" if math.isnan(chance) else f"is {_certainty(chance)}"
+        said = f"The probability that the true Sharpe ratio of the chain is above zero {known}"
+        if code is WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK:
+            return [f"{said}; 95 % is asked for."]
+        return [
+            f"{said}.",
+            "It counts only what this walk tried: other grids and strategies tried on the same "
+            "data make it smaller.",
+        ]
+    return []
+
+
+def _certainty(probability: float) -> str:
+    """`97 %`; never a rounded 100 %."""
+    return "more than 99 %" if probability > 0.99 else percent(probability)
+
+
+def _shrinkage(figures: WalkFigures) -> list[str]:
+    """How much better the chosen ones looked on the data they were chosen by."""
+    if math.isnan(figures.train_sharpe) or math.isnan(figures.statistics.sharpe):
+        return []
+    return [
+        f"On train the chosen ones had a Sharpe ratio of {number(figures.train_sharpe)} on "
+        f"average, out of sample {number(figures.statistics.sharpe)}."
+    ]
+
+
+def _everybody(nets: Floats) -> str:
+    """All combinations over all the data: what one of them at random would have done."""
+    won = int(np.count_nonzero(nets > 0.0))
+    said = (
+        f"Over all the data, {count(won)} of {count(len(nets))} combinations made money after "
+        f"costs; the middle one {moved(float(np.median(nets)))}, the best "
+        f"{moved(float(nets.max()))}, the worst {moved(float(nets.min()))}"
+    )
+    if won * 2 >= len(nets):
+        return f"{said}."
+    return f"{said}: as most strategies do, most of these lose after costs."
+
+
+def _beside_holding(figures: WalkFigures) -> str:
+    net, held = figures.statistics, figures.held
+    said = (
+        f"Buy-and-hold {moved(held.net_fraction)} over the same time, with a drawdown of "
+        f"{percent(held.drawdown_depth)}"
+    )
+    if not figures.fold_nets:
+        return f"{said}."
+    return f"{said}: this was {'better' if net.net_fraction > held.net_fraction else 'worse'}."
