@@ -50,7 +50,8 @@ def test_rows_come_back_as_they_went_in(store: ContextStore) -> None:
     assert store.merge(series, origin="test") == MergeReport(added=30)
     read = store.read(FUNDING)
     assert same(read, series)
-    assert (read.time.dtype, read.value.dtype) == (np.int64, np.float64)
+    assert read.time.dtype == np.int64
+    assert read.value.dtype == np.float64
     digest = hashlib.sha256(series.time.tobytes() + series.value.tobytes()).hexdigest()
     assert read.data_hash == digest
     assert read.source == "settlements"

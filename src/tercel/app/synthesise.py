@@ -3,7 +3,8 @@
 In order, for each market: compare with what the lake remembers of the symbol; refuse a different
 market under the same name (unless told to replace it); write down the parameters; generate; merge.
 The parameters are written before the bars: after a crash in between, the next run sees fewer bars
-than promised and makes the rest, since the same seed makes the same bars.
+than promised and makes the rest, since the same seed makes the same bars. Funding and open interest
+follow the bars in the same way (`keep_context`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
-from tercel.app.ports import BarStore, Progress, SilentProgress
+from tercel.app.ports import BarStore, ContextStore, Progress, SilentProgress
 from tercel.core.records import Records
 from tercel.domain.bars import SeriesKey
+from tercel.domain.context import ContextSeries
 from tercel.domain.errors import DataError, UserError
 from tercel.domain.times import DAY_MS, format_date
 
@@ -24,6 +26,8 @@ VENUE = "synthetic"
 DAYS_MAX = 3660
 """Ten years; making them takes about 0.25 GB of memory a year."""
 BARS_PER_DAY = 1440
+CONTEXT_SERIES = 2
+"""Funding and open interest."""
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}")
 
 
@@ -279,3 +283,39 @@ def _make(
             f"{market.seed} ({report.first_conflict}); add --replace to make the symbol anew"
         )
     return report.added
+
+
+def keep_context(
+    symbols: Sequence[str],
+    generate: Callable[[SyntheticMarket], Sequence[ContextSeries]],
+    store: ContextStore,
+    memory: MarketMemory,
+) -> int:
+    """Make the funding and open interest of each noted market up to its end; values added.
+
+    A market that has them already is not made again. Raises DataError where the store holds values
+    that contradict the seed.
+    """
+    added = 0
+    for symbol in symbols:
+        note = memory.read(symbol)
+        if note is None or _has_context(store, note.market):
+            continue
+        for series in generate(note.market):
+            report = store.merge(series, origin=f"synthetic seed {note.market.seed}")
+            if report.conflicts:
+                raise DataError(
+                    f"{series.key}: {report.conflicts} stored values are not those of seed "
+                    f"{note.market.seed} ({report.first_conflict}); add --replace to make the "
+                    "symbol anew"
+                )
+            added += report.added
+    return added
+
+
+def _has_context(store: ContextStore, market: SyntheticMarket) -> bool:
+    """Whether both series reach the market's end: each has a value published at that moment."""
+    own = [key for key in store.keys() if (key.venue, key.symbol) == (VENUE, market.symbol)]  # noqa: SIM118
+    return len(own) >= CONTEXT_SERIES and all(
+        store.info(key).last_time >= market.end_ms for key in own
+    )

@@ -181,7 +181,7 @@ def _market(path: Path, hints: SourceHints) -> tuple[str, str]:
     venue = names.venue_of(folders, CONTEXT_VENUES)
     archive = names.ARCHIVE.fullmatch(path.stem)
     symbol = archive["symbol"] if archive else path.stem
-    symbol = symbol.removesuffix("-SWAP").replace("-", "").upper()
+    symbol = symbol.removesuffix("-SWAP").replace("-", "")
     plain = re.fullmatch(r"[A-Z0-9]{4,30}(_\d{6})?", symbol) and not symbol.isdigit()
     told = {"venue": (venue, hints.venue), "symbol": (symbol if plain else None, hints.symbol)}
     _agree(hints, venue, symbol if plain else None)

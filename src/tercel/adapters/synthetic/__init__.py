@@ -4,7 +4,7 @@ Start at `bars.generate`. Facts and formulas: docs/synthetic.md.
 """
 
 from tercel.adapters.synthetic.bars import generate
-from tercel.adapters.synthetic.context import MarketContext, generate_context
+from tercel.adapters.synthetic.context import MarketContext, context_series, generate_context
 from tercel.adapters.synthetic.edge import EdgeWorth, edge_worth, planted_drift, planted_sides
 from tercel.adapters.synthetic.forces import MarketRegime, hidden_regimes
 from tercel.adapters.synthetic.memory import MarketFiles
@@ -18,6 +18,7 @@ __all__ = [
     "MarketFiles",
     "MarketRegime",
     "SyntheticMarket",
+    "context_series",
     "edge_worth",
     "generate",
     "generate_context",

@@ -12,7 +12,8 @@ from tercel.adapters.synthetic.draws import Floats, draw
 from tercel.adapters.synthetic.edge import close_returns
 from tercel.adapters.synthetic.forces import keep_of
 from tercel.adapters.synthetic.paths import smooth_noise
-from tercel.app.synthesise import SyntheticMarket
+from tercel.app.synthesise import VENUE, SyntheticMarket
+from tercel.domain.context import ContextKey, ContextSeries
 from tercel.domain.times import HOUR_MS, MINUTE_MS
 
 FUNDING_INTERVAL_MS = 8 * HOUR_MS
@@ -23,6 +24,8 @@ FUNDING_NOISE_RATE = 0.00004
 FUNDING_RATE_MAX = 0.003
 TREND_MINUTES = 2880.0
 """Memory of the trend that funding and open interest follow."""
+SOURCE = "generated"
+"""Source of both series in the lake."""
 INTEREST_INTERVAL_MS = 5 * MINUTE_MS
 INTEREST_MINUTES_OF_VOLUME = 1500.0
 INTEREST_PER_TREND = 1.5
@@ -68,6 +71,19 @@ def generate_context(market: SyntheticMarket) -> MarketContext:
     interest = np.round(base * np.exp(np.clip(level[seen], -2.0, 2.0)), market.quantity_decimals)
     opened = bars["open_time"]
     return MarketContext(opened[settled] + MINUTE_MS, rate, opened[seen] + MINUTE_MS, interest)
+
+
+def context_series(market: SyntheticMarket) -> tuple[ContextSeries, ...]:
+    """Funding and open interest of the market as the lake keeps them, under its own venue."""
+    made = generate_context(market)
+    rows = {
+        "funding_rate": (made.funding_time, made.funding_rate),
+        "open_interest": (made.interest_time, made.open_interest),
+    }
+    return tuple(
+        ContextSeries(ContextKey(kind, VENUE, market.symbol, SOURCE), time, value)
+        for kind, (time, value) in rows.items()
+    )
 
 
 def _closed(market: SyntheticMarket, interval_ms: int) -> npt.NDArray[np.int64]:

@@ -223,10 +223,17 @@ def check(
     rule = OutlierRule(
         data.outlier_window_bars, data.outlier_move_ratio_min, data.outlier_move_fraction_min
     )
+    context = bootstrap.open_context(settings)
+    context_keys = wanted_keys(context, symbol, venue, timeframe)
+    there = store.keys()
+    if symbol and not (context_keys and all(key.symbol != symbol.upper() for key in there)):
+        there = matching(there, symbol, venue, timeframe)
     keys = [
         key
-        for key in (matching(store.keys(), symbol, venue, timeframe) if symbol else store.keys())
-        if venue in (None, key.venue) and timeframe in (None, key.timeframe)
+        for key in there
+        if venue in (None, key.venue)
+        and timeframe in (None, key.timeframe)
+        and (symbol is None or key.symbol == symbol.upper())
     ]
     damaged: dict[SeriesKey, tuple[str, ...]] = {}
     reports = []
@@ -240,15 +247,13 @@ def check(
                 reports.append(assess(store.read(key), rule))
             progress.advance(1.0)
     show_check(reports, detailed=symbol is not None)
-    context = bootstrap.open_context(settings)
-    context_keys = wanted_keys(context, symbol, venue, timeframe)
     context_reports, context_damaged = check_context_of(context, context_keys)
     show_context_check(context_reports, detailed=symbol is not None)
     problems_found = [problem for found in damaged.values() for problem in found] + context_damaged
     for problem in problems_found:
         terminal.problem(problem)
-    good, there = len(reports) + len(context_reports), len(keys) + len(context_keys)
-    whole = f"{good} of {there} series are whole"
+    good = len(reports) + len(context_reports)
+    whole = f"{good} of {len(keys) + len(context_keys)} series are whole"
     if problems_found:
         files = len(problems_found)
         say(f"{whole}; {files} damaged files: delete each one and import or fetch its month again")

@@ -27,7 +27,7 @@ def wanted_keys(
         for key in store.keys()  # noqa: SIM118 (a port)
         if timeframe is None
         and venue in (None, key.venue)
-        and (symbol is None or key.symbol == symbol.upper())
+        and (symbol is None or key.symbol.upper() == symbol.upper())
     ]
 
 

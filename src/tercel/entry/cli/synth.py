@@ -39,7 +39,8 @@ def synth(
         bool, typer.Option("--replace", help="Remove a different synthetic market of that name.")
     ] = False,
 ) -> None:
-    """Make a synthetic market: 1m bars from a seed, kept under the venue `synthetic`.
+    """Make a synthetic market: 1m bars, funding and open interest from a seed, kept under the venue
+    `synthetic`.
 
     Not real prices. The same command twice has nothing to do; more days lengthen what is there;
     another seed under the same name is refused unless --replace is given.
@@ -55,21 +56,25 @@ def synth(
     tercel data synth BTCUSDT --seed 8 --replace
     """
     from tercel import bootstrap
-    from tercel.adapters.synthetic import MarketFiles, generate
-    from tercel.app.synthesise import synthesise
+    from tercel.adapters.synthetic import MarketFiles, context_series, generate
+    from tercel.app.synthesise import keep_context, synthesise
 
     settings = bootstrap.load_settings().with_lake(lake)
     markets = wanted_markets(settings.synthetic, symbols, (days, seed, start, edge))
+    memory = MarketFiles(settings.data.lake)
     with terminal.progress_bar() as progress:
         reports = synthesise(
             markets,
             generate,
             bootstrap.open_lake(settings),
-            MarketFiles(settings.data.lake),
+            memory,
             replace=replace,
             progress=progress,
         )
-    _show(reports, settings.data.lake)
+        progress.advance(0.0, "funding and open interest")
+        symbols = [market.symbol for market in markets]
+        values = keep_context(symbols, context_series, bootstrap.open_context(settings), memory)
+    _show(reports, values, settings.data.lake)
 
 
 def wanted_markets(
@@ -95,7 +100,7 @@ def wanted_markets(
     ]
 
 
-def _show(reports: Sequence[SynthesisReport], lake: Path) -> None:
+def _show(reports: Sequence[SynthesisReport], values: int, lake: Path) -> None:
     """One line per symbol, under a title that says what this is."""
     from tercel.domain.times import format_date
 
@@ -118,4 +123,6 @@ def _show(reports: Sequence[SynthesisReport], lake: Path) -> None:
         )
     screen = terminal.console()
     screen.print(shown)
+    if values:
+        screen.print(f"with {values:,} values of funding and open interest")
     screen.print(f"kept in {lake / 'synthetic'}, venue synthetic", soft_wrap=True)
