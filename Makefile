@@ -11,11 +11,15 @@ TERCEL := $(BIN)/tercel
 STRATEGY ?= three_r
 SYMBOL ?= BTCUSDT
 VENUE ?= synthetic
+GRID ?= source1
+# The synthetic market is 60 days long: shorter windows, else there is not one fold.
+SHORT_WALK = $(if $(filter synthetic,$(VENUE)),--set walk.train_hours=800 --set walk.validate_hours=100 \
+  --set walk.test_hours=100)
 ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install venues ray demo backtest test check lint types layers test-jit test-plain test-bounds \
+.PHONY: help install venues ray demo backtest walk test check lint types layers test-jit test-plain test-bounds \
         fmt bench lock docs clean
 
 help: ## This list
@@ -54,6 +58,10 @@ demo: $(VENV)/.base ## A labelled synthetic market, a backtest of three_r, and i
 backtest: $(VENV)/.base ## Backtest STRATEGY on SYMBOL of VENUE: equity.png and stats.json (ARGS="--from ...")
 	@if [ "$(VENUE)" = synthetic ]; then $(TERCEL) data synth $(SYMBOL); fi
 	$(TERCEL) backtest $(STRATEGY) $(SYMBOL) --venue $(VENUE) $(ARGS)
+
+walk: $(VENV)/.base ## Walk-forward of STRATEGY on SYMBOL of VENUE over GRID: the optimisation report
+	@if [ "$(VENUE)" = synthetic ]; then $(TERCEL) data synth $(SYMBOL); fi
+	$(TERCEL) walk $(STRATEGY) $(SYMBOL) --venue $(VENUE) --grid $(GRID) $(SHORT_WALK) $(ARGS)
 
 # --- prove -----------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,11 @@ from tercel.app.report import NamedRun, Report
 
 if TYPE_CHECKING:
     from tercel.adapters.report.run_folder import RunPaths
+    from tercel.adapters.report.walk_folder import WalkPaths
+    from tercel.adapters.report.walk_page import Section
+    from tercel.app.walkforward import Walk
 
-__all__ = ["compare", "write_comparison", "write_run"]
+__all__ = ["compare", "write_comparison", "write_run", "write_walk"]
 
 
 def write_run(folder: Path, report: Report) -> RunPaths:
@@ -33,3 +36,13 @@ def write_comparison(path: Path, runs: Sequence[NamedRun], title: str = "") -> P
     from tercel.adapters.report import run_folder
 
     return run_folder.write_comparison(path, runs, title)
+
+
+def write_walk(folder: Path, walk: Walk, sections: Sequence[Section] = ()) -> WalkPaths:
+    """Write the run folder of a walk-forward, whole or not at all; `sections` go into its page.
+
+    Raises UserError or StorageError.
+    """
+    from tercel.adapters.report import walk_folder
+
+    return walk_folder.write_walk(folder, walk, sections)

@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.backtest:backtest",
         "Trade strategies over bars of the lake and report honestly what happened.",
     ),
+    "walk": (
+        "tercel.entry.cli.walk:walk",
+        "Walk-forward: choose parameters on the past, report them on what followed.",
+    ),
     "data": (
         "tercel.entry.cli.data:app",
         "The data lake: import, fetch, list, check, repair, export, synthetic markets.",

@@ -1,0 +1,141 @@
+"""`tercel walk`: walk-forward of a grid of parameters, honestly reported."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tercel.entry.cli import terminal
+
+if TYPE_CHECKING:
+    from tercel.app.walkforward import Walk, WalkPlan
+
+EPILOG = """Examples:
+
+tercel walk three_r BTCUSDT --venue binance-spot --grid source1
+
+tercel walk three_r BTCUSDT --grid "ema_len=15,20,25; range_pct=0.25:0.35:0.05"
+
+tercel walk swing BTCUSDT --grid small --set walk.train_hours=1600 --set walk.scheme=anchored
+
+tercel walk three_r BTCUSDT --ray auto
+"""
+
+
+def walk(
+    strategy: Annotated[str, typer.Argument(help="A strategy's name, or your own file's path.")],
+    symbol: Annotated[str, typer.Argument(help="One symbol, as the lake has it.")],
+    grid: Annotated[
+        str | None,
+        typer.Option(help='A grid\'s name, or written out: "a=1,2,3; b=0.25:0.35:0.05".'),
+    ] = None,
+    venue: Annotated[
+        str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="1m 5m 15m 30m 1h ...; default: the shortest there is.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First bar, UTC: 2023-07-01 or 2023-07-01T12:00.")
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="Until, UTC: a date means to the end of that day, a time before it."
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: a strategy parameter, or a setting by its path."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file of settings for this run.")
+    ] = None,
+    cash: Annotated[float | None, typer.Option(help="Cash each window begins with, quote.")] = None,
+    costs: Annotated[
+        str | None, typer.Option(help="Cost profile: binance_usdm, source1, free ...")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Threads or Ray workers; 0: one for each core.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Work on a Ray cluster: auto, or HOST:PORT.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over instead of going on after a stop.")
+    ] = False,
+    runs: Annotated[Path | None, typer.Option(help="Folder the run folder goes into.")] = None,
+    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    report: Annotated[
+        bool, typer.Option(help="Write the run folder (walk.json, trials, returns, report.html).")
+    ] = True,
+) -> None:
+    """Choose parameters on the past, report them on what followed, move on, and again.
+
+    On each fold every combination of the grid is traded on train; the best are ranked by deflated
+    Sharpe ratio on validation; the one chosen is reported on test. Tests are chained into one
+    out-of-sample curve. Ctrl-C leaves what is finished: the same command goes on.
+    """
+    from tercel import bootstrap
+    from tercel.app.prepare import RunRequest
+    from tercel.app.strategies import load_strategy
+    from tercel.app.walkforward import plan_walk, run_walk
+    from tercel.domain.errors import InterruptedWorkError
+    from tercel.entry.cli.backtest import _desk, _moment
+
+    every = [*(overrides or []), *([] if cash is None else [f"runs.start_quote={cash!r}"])]
+    terminal.say_if_cold()
+    with ExitStack() as opened:
+        with terminal.progress_bar() as progress:
+            desk, parameters = _desk(config, every, lake, progress)
+            request = RunRequest(
+                strategies=(load_strategy(strategy),),
+                symbols=(symbol.upper(),),
+                venue=venue,
+                timeframe=timeframe,
+                start_ms=_moment(start, "--from", whole_day=False),
+                end_ms=_moment(end, "--to", whole_day=True),
+                overrides=parameters,
+                costs=costs,
+            )
+            plan = plan_walk(desk, request, grid or "")
+            folder = runs or desk.settings.runs.folder
+            crew = bootstrap.workers(desk.settings, count=workers, ray=ray)
+            log = opened.enter_context(bootstrap.trial_log(folder, plan.fingerprint, fresh=fresh))
+            try:
+                found = run_walk(desk, plan, crew, log)
+            except KeyboardInterrupt:
+                raise InterruptedWorkError(_kept(plan, len(log.finished()))) from None
+        _show(found, folder, write=report)
+        log.discard()
+
+
+def _kept(plan: WalkPlan, finished: int) -> str:
+    return (
+        f"interrupted: {finished:,} of {plan.grid.size:,} combinations are kept; the same command "
+        "goes on from there, --fresh starts over"
+    )
+
+
+def _show(found: Walk, folder: Path, *, write: bool) -> None:
+    """Print the summary, then write the run folder and say where it is."""
+    from tercel.app.runs import folder_name
+    from tercel.entry.cli.backtest import _free
+    from tercel.entry.cli.summary import print_paths
+    from tercel.entry.cli.walk_summary import print_walk
+
+    screen = terminal.console()
+    print_walk(screen, found)
+    if write:
+        from tercel.adapters.report import write_walk
+
+        label = found.plan.job.spec.label
+        stem = folder_name(["walk", label.strategy], [label.symbol], found.record.created_time)
+        written = write_walk(_free(folder / stem), found)
+        print_paths(
+            screen,
+            {"report": written.report, "walk": written.walk, "trials": written.trials},
+        )
