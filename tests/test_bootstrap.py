@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from pathlib import Path
 
 import pytest
+from tests.context_fakes import FEAR, rows
 
 from tercel import bootstrap
 from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
@@ -45,6 +47,13 @@ def test_sources_of_a_venue(venue: str, choice: SourceChoice, archive: bool, res
     sources = bootstrap.bar_sources(settings, venue, bootstrap.system_clock(), choice)
     assert (sources.archive is not None) == archive
     assert (sources.rest is not None) == rest
+
+
+def test_bars_and_context_are_in_one_lake(tmp_path: Path) -> None:
+    settings = bootstrap.load_settings().with_lake(tmp_path)
+    bootstrap.open_context(settings).merge(rows(FEAR, [1_704_067_200_000], [50]), origin="test")
+    assert (tmp_path / "all/all/fear_greed/alternative-me.parquet").is_file()
+    assert bootstrap.open_lake(settings).keys() == []
 
 
 def test_logs_follow_the_settings() -> None:

@@ -13,8 +13,9 @@ from tests.market_data import data_root
 
 from tercel.adapters.clock import SystemClock, VirtualClock
 from tercel.adapters.importers import BarFileReader, ContextFileReader
-from tercel.adapters.lake import LakeBarStore, write_table
+from tercel.adapters.lake import LakeBarStore, LakeContextStore, write_table
 from tercel.app import import_data
+from tercel.app.context_quality import assess_context
 from tercel.app.import_data import (
     FileRemark,
     ImportPorts,
@@ -32,6 +33,7 @@ from tercel.app.ports import (
 )
 from tercel.core.records import Records
 from tercel.domain.bars import Gap, SeriesKey
+from tercel.domain.context import ContextSeries
 from tercel.domain.errors import LakeBusyError, StorageError, UserError
 from tercel.domain.times import parse_time
 
@@ -54,8 +56,9 @@ def run(
     hints: SourceHints | None = None,
     context: ContextStore | None = None,
     progress: Progress | None = None,
+    now: int = NOW,
 ) -> ImportSummary:
-    clock = VirtualClock(NOW)
+    clock = VirtualClock(now)
     kept = MemoryContextStore() if context is None else context
     ports = ImportPorts(BarFileReader(), store, ContextFileReader(clock), kept)
     return import_paths(paths, ports, clock, progress or SilentProgress(), hints or SourceHints())
@@ -157,6 +160,81 @@ def test_files_that_hold_no_bars_are_listed(tmp_path: Path) -> None:
     assert summary.exit_code == 0
 
 
+def write_funding(path: Path, hours: list[int], rate: float = 1e-4) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start = parse_time("2024-01-01")
+    times = [start + hour * 3_600_000 for hour in hours]
+    pl.DataFrame({"funding_time": times, "funding_rate": [rate] * len(times)}).write_parquet(path)
+    return path
+
+
+def test_context_files_of_one_series_are_merged_together(tmp_path: Path) -> None:
+    """Days first, then a month that overlaps them: each value once, one write for what follows."""
+    folder = tmp_path / "in/binance-usdm"
+    write_funding(folder / "BTCUSDT-fundingRate-2024-01-01.parquet", [0, 8, 16])
+    write_funding(folder / "BTCUSDT-fundingRate-2024-01-02.parquet", [24, 32])
+    write_funding(folder / "BTCUSDT-fundingRate-2024-01.parquet", [0, 8, 16, 24, 32, 40])
+    write_funding(folder / "ETHUSDT-fundingRate-2024-01.parquet", [0])
+    kept = MemoryContextStore()
+    summary = run([tmp_path], MemoryBarStore(), context=kept)
+    btc, eth = summary.context
+    assert (btc.files, btc.report) == (3, MergeReport(added=6, unchanged=5))
+    assert (eth.files, eth.report) == (1, MergeReport(added=1))
+    assert (btc.first_time, btc.last_time) == (
+        parse_time("2024-01-01"),
+        parse_time("2024-01-02 16:00"),
+    )
+    assert (summary.series, summary.skipped, summary.failed, summary.exit_code) == ((), (), (), 0)
+    assert run([tmp_path], MemoryBarStore(), context=kept).context_report.added == 0
+
+
+def test_a_table_that_is_neither_costs_no_failure(tmp_path: Path) -> None:
+    """Its path would make it bars of an unknown venue; its columns say that it is none."""
+    path = tmp_path / "dvol/BTC_1h.parquet"
+    path.parent.mkdir()
+    columns = {name: [1.0] for name in ("time", "open", "high", "low", "close")}
+    pl.DataFrame(columns).write_parquet(path)
+    summary = run([tmp_path], MemoryBarStore())
+    assert summary.failed == ()
+    assert summary.skipped[0].reason.startswith("no column for volume among time, open")
+
+
+def test_context_that_the_store_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_funding(tmp_path / "binance-usdm/BTCUSDT.parquet", [0, 8])
+
+    class Busy(MemoryContextStore):
+        def merge(self, series: ContextSeries, *, origin: str) -> MergeReport:
+            raise LakeBusyError(f"process 7 is writing here, {origin}")
+
+    summary = run([tmp_path], MemoryBarStore(), context=Busy())
+    assert summary.failed == (FileRemark(path, f"process 7 is writing here, {path}"),)
+    assert (summary.context, summary.exit_code) == ((), 2)
+
+
+def test_a_stop_among_context_leaves_whole_series(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_funding(tmp_path / "in/binance-usdm/BTCUSDT.parquet", [0, 8])
+    write_funding(tmp_path / "in/binance-usdm/ETHUSDT.parquet", [0, 8])
+    store = LakeContextStore(tmp_path / "lake")
+    from tercel.adapters.lake import files
+
+    write_whole = files.write_whole
+
+    def stopping(path: Path, content: bytes) -> None:
+        if "ETHUSDT" in path.parts:
+            raise KeyboardInterrupt
+        write_whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_whole", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run([tmp_path / "in"], MemoryBarStore(), context=store)
+    assert [key.symbol for key in store.keys()] == ["BTCUSDT"]  # noqa: SIM118 (a port)
+    again = run([tmp_path / "in"], MemoryBarStore(), context=store)
+    assert again.context_report == MergeReport(added=2, unchanged=2)
+
+
 def test_a_hint_selects_and_never_relabels(tmp_path: Path) -> None:
     put(tmp_path, "2024-01.parquet", JANUARY)
     summary = run([tmp_path], MemoryBarStore(), SourceHints(symbol="ETHUSDT"))
@@ -248,3 +326,35 @@ def test_the_whole_real_tree_twice(tmp_path: Path) -> None:
     assert sum(gap.bars for gap in store.gaps(SeriesKey("binance-usdm", "DOTUSDT"))) == 528_482
     assert first.report == MergeReport(added=sum(bars.values()))
     assert once().report == MergeReport(unchanged=first.report.added)
+
+
+@pytest.mark.real_data
+def test_the_real_context_twice(tmp_path: Path) -> None:
+    """Every table beside the bars: 22 series of context; what is none is listed, nothing fails."""
+    folders = "funding open_interest long_short fear_greed onchain macro dvol basis dominance news"
+    paths = [data_root() / folder for folder in folders.split()]
+    store = LakeContextStore(tmp_path)
+    first = run(paths, MemoryBarStore(), context=store, now=parse_time("2026-11-01"))
+    assert first.failed == ()
+    assert first.series == ()
+    assert len(first.context) == len(store.keys()) == 22
+    assert first.context_report == MergeReport(added=43_661)
+    assert {one.path.name for one in first.skipped} == {
+        "BTC_1d.parquet",
+        "BTC_1h.parquet",
+        "ETH_1h.parquet",
+        "btc_dominance_1d.parquet",
+        "btc_miner_reserves_1d.parquet",
+        "crypto_headlines_2024-04_05.parquet",
+        "crypto_market_cap_1d.parquet",
+        "exchange_stablecoin_ratio_1d.parquet",
+        "stablecoin_supply_1d.parquet",
+        "vix_1d.parquet",
+    }
+    again = run(paths, MemoryBarStore(), context=store, now=parse_time("2026-11-01"))
+    assert again.context_report == MergeReport(unchanged=43_661)
+    for key in store.keys():  # noqa: SIM118 (a port)
+        report = assess_context(store.read(key))
+        assert not report.in_percent, key
+        if key.source == "settlements":
+            assert report.gaps == (), key

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import pytest
+from tests.context_fakes import MemoryContextStore, rows
 from tests.fakes import MemoryBarStore, make_bars
 
 from tercel.app.ports import MergeReport
@@ -13,12 +14,15 @@ from tercel.app.synthesise import (
     MarketNote,
     SynthesisReport,
     SyntheticMarket,
+    keep_context,
     market_named,
     synthesise,
 )
 from tercel.core.records import Records
 from tercel.domain.bars import SeriesKey
+from tercel.domain.context import ContextKey, ContextSeries
 from tercel.domain.errors import DataError, UserError
+from tercel.domain.times import DAY_MS
 
 KEY = SeriesKey("synthetic", "BTCUSDT")
 MARKET = SyntheticMarket(days=2)
@@ -48,6 +52,8 @@ class Lake:
 
     store: MemoryBarStore = field(default_factory=MemoryBarStore)
     made: list[SyntheticMarket] = field(default_factory=list)
+    context: MemoryContextStore = field(default_factory=MemoryContextStore)
+    context_made: list[SyntheticMarket] = field(default_factory=list)
     notes: Notes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +65,18 @@ class Lake:
 
     def run(self, *markets: SyntheticMarket, again: bool = False) -> list[SynthesisReport]:
         return synthesise(markets, self.generate, self.store, self.notes, replace=again)
+
+    def generate_context(self, market: SyntheticMarket) -> tuple[ContextSeries, ...]:
+        self.context_made.append(market)
+        times = range(market.start_ms + DAY_MS, market.end_ms + 1, DAY_MS)
+        values = [1e-4 * (number + 1) for number in range(len(times))]
+        return tuple(
+            rows(ContextKey(kind, "synthetic", market.symbol, "generated"), times, values)
+            for kind in ("funding_rate", "open_interest")
+        )
+
+    def keep(self, *symbols: str) -> int:
+        return keep_context(symbols, self.generate_context, self.context, self.notes)
 
 
 @pytest.fixture
@@ -148,3 +166,46 @@ def test_known_symbols_have_their_own_size() -> None:
     assert market_named("BTCUSDT", 1, 0, 2, 0.0).start_price == 42_000
     assert market_named("ZZZUSDT", 1, 0, 2, 0.0).start_price == 100
     assert market_named("SOLUSDT", 1, 0, 2, 0.1).edge_bps == pytest.approx(0.1 * 10 * 15**0.5)
+
+
+# ---- funding and open interest
+
+
+def test_context_follows_the_bars_once(lake: Lake) -> None:
+    lake.run(MARKET, replace(MARKET, symbol="ETHUSDT"))
+    assert lake.keep("BTCUSDT", "ETHUSDT") == 8
+    assert {key.venue for key in lake.context.keys()} == {"synthetic"}  # noqa: SIM118 (a port)
+    assert lake.keep("BTCUSDT", "ETHUSDT") == 0
+    assert len(lake.context_made) == 2
+
+
+def test_context_is_lengthened_with_the_market(lake: Lake) -> None:
+    lake.run(MARKET)
+    lake.keep("BTCUSDT")
+    lake.run(replace(MARKET, days=4))
+    assert lake.keep("BTCUSDT") == 4
+
+
+def test_half_of_the_context_is_completed(lake: Lake) -> None:
+    lake.run(MARKET)
+    lake.context.merge(lake.generate_context(MARKET)[0], origin="before the crash")
+    assert lake.keep("BTCUSDT") == 2
+
+
+def test_context_of_the_longer_market_that_is_there(lake: Lake) -> None:
+    lake.run(replace(MARKET, days=4))
+    lake.run(MARKET)
+    assert lake.keep("BTCUSDT") == 8
+
+
+def test_no_context_without_a_market(lake: Lake) -> None:
+    assert lake.keep("BTCUSDT") == 0
+
+
+def test_contradicting_context_is_an_error(lake: Lake) -> None:
+    lake.run(MARKET)
+    funding = lake.generate_context(MARKET)[0]
+    wrong = rows(funding.key, funding.time[:1].tolist(), [0.05])
+    lake.context.merge(wrong, origin="somewhere")
+    with pytest.raises(DataError, match=r"1 stored values are not those of seed 1 .*--replace"):
+        lake.keep("BTCUSDT")

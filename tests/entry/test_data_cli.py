@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.context_fakes import FEAR, FUNDING, rows
 from tests.fakes import MemorySource, bars_without, make_bars, same_bars
 from tests.market_data import data_root
 from typer.testing import CliRunner, Result
 
 from tercel import bootstrap
 from tercel.adapters.importers import BarFileReader
-from tercel.adapters.lake import LakeBarStore, write_table
+from tercel.adapters.lake import LakeBarStore, LakeContextStore, write_table
 from tercel.app import fetch_data, import_data
 from tercel.app.ports import SourceHints
 from tercel.domain.bars import SeriesKey
@@ -223,6 +224,102 @@ def test_check_names_damaged_files_and_exits_with_1(
     assert f"{path}: damaged" in result.stderr
     assert "1 of 2 series are whole; 1 damaged files: delete each one" in result.stdout
     assert "binance-usdm BTCUSDT 15m" in result.stdout
+
+
+# ---- context
+
+
+FUNDING_ARCHIVE = "calc_time,funding_interval_hours,last_funding_rate\n"
+
+
+def funding_csv(hours: list[int], rate: float = 1e-4) -> str:
+    """A funding archive of Binance from 2024-01-01 on."""
+    start = parse_time("2024-01-01")
+    return FUNDING_ARCHIVE + "".join(f"{start + h * 3_600_000},8,{rate}\n" for h in hours)
+
+
+def test_context_is_imported_beside_bars(run: Run, lake: LakeBarStore, tmp_path: Path) -> None:
+    folder = tmp_path / "in/binance-usdm"
+    folder.mkdir(parents=True)
+    (folder / "BTCUSDT-fundingRate-2024-01.csv").write_text(funding_csv([0, 8]))
+    (folder / "BTCUSDT-fundingRate-2024-02.csv").write_text(funding_csv([8, 16, 24]))
+    (folder / "BTCUSDT-1m-2024-01.csv").write_text("1704067200000,2,3,1,2,9\n")
+    (folder / "BTCUSDT-bookDepth-2024-01.csv").write_text("timestamp,percentage\n1,2\n")
+    first = run("import", "in")
+    assert first.exit_code == 0, first.output
+    assert row(first.stdout, "funding_rate binance-usdm BTCUSDT settlements")[4:8] == [
+        "2", "4", "1", "0",
+    ]  # fmt: skip
+    assert "1 series: 1 bars added" in first.stdout
+    assert "1 of context: 4 values added, 1 unchanged; 1 files passed over" in first.stdout
+    assert "2 files: funding_rate known at its stamp" in first.stdout
+    assert "bookDepth, not klines" in first.stdout
+    (folder / "BTCUSDT-fundingRate-2024-02.csv").write_text(funding_csv([8, 16], 2e-4))
+    second = run("import", "in")
+    assert "0 values added, 2 unchanged" in second.stdout
+    assert (
+        "2 values differ from those stored, which were kept; the first: 2024-01-01 08:00: "
+        "stored 0.0001, offered 0.0002"
+    ) in second.stdout
+    assert run("import", "in/binance-usdm", "--symbol", "ETHUSDT").exit_code == 2
+
+
+def test_context_alone_is_an_import(run: Run, lake: LakeBarStore, tmp_path: Path) -> None:
+    (tmp_path / "ETHUSDT-fundingRate-2024-01.csv").write_text(funding_csv([0, 8]))
+    missing = run("import", "ETHUSDT-fundingRate-2024-01.csv")
+    assert missing.exit_code == 2
+    assert "does not tell the venue; say it with --venue" in missing.stderr
+    assert run("import", ".", "--venue", "bybit-linear").exit_code == 0
+    other = run("import", ".", "--venue", "bybit-linear", "--symbol", "BTCUSDT")
+    assert "it is symbol ETHUSDT, not BTCUSDT" in other.stdout
+
+
+def test_bad_context_is_told_by_row(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "BTCUSDT-fundingRate-2024-01.csv").write_text(funding_csv([0, 8], 0.5))
+    result = run("import", ".", "--venue", "binance-usdm")
+    assert result.exit_code == 2
+    assert "row 1 (2024-01-01 00:00): value 0.5: funding_rate must be within" in result.stderr
+
+
+def test_list_and_check_of_context(run: Run, lake: LakeBarStore, tmp_path: Path) -> None:
+    store = LakeContextStore(tmp_path / "lake")
+    day = parse_time("2024-01-01")
+    hours = [0, 8, 16, 40]
+    store.merge(
+        rows(FUNDING, [day + hour * 3_600_000 for hour in hours], [1e-4, 0.04, 1e-4, 1e-4]),
+        origin="test",
+    )
+    store.merge(rows(FEAR, [day], [50.0]), origin="test")
+    listed = run("list").stdout
+    assert row(listed, "funding_rate")[:7] == [
+        "funding_rate", "binance-usdm", "BTCUSDT", "settlements", "4", "8", "h",
+    ]  # fmt: skip
+    assert row(listed, "fear_greed")[4:6] == ["1", "once"]
+    assert "fear_greed" not in run("list", "--venue", "binance-usdm").stdout
+    assert "funding_rate" not in run("list", "--venue", "all").stdout
+    assert "1 gaps (2 values missing); 1 values to look at" in run("check").stdout
+    checked = run("check", "btcusdt")
+    assert checked.exit_code == 0
+    assert "1 of 1 series are whole" in checked.stdout
+    assert "gap: 2024-01-02 00:00 to 2024-01-02 16:00, 2 values" in checked.stdout
+    assert "odd: 2024-01-01 08:00 0.04, beyond -0.03 to 0.03" in checked.stdout
+    assert "fear_greed" in run("check", "all").stdout
+    lake.merge(KEY, BARS, source="test")
+    assert "2 of 2 series are whole" in run("check", "BTCUSDT").stdout
+    assert "1 of 1 series are whole" in run("check", "BTCUSDT", "--timeframe", "1m").stdout
+    assert isinstance(run("check", "ETHUSDT").exception, UserError)
+
+
+def test_damaged_context_is_named(run: Run, lake: LakeBarStore, tmp_path: Path) -> None:
+    LakeContextStore(tmp_path / "lake").merge(rows(FEAR, [START], [50.0]), origin="test")
+    lake.merge(KEY, BARS, source="test")
+    path = tmp_path / "lake/all/all/fear_greed/alternative-me.parquet"
+    path.write_bytes(b"PAR1")
+    assert row(run("list").stdout, "fear_greed")[4] == "damaged"
+    result = run("check")
+    assert result.exit_code == 1
+    assert f"{path}: damaged" in result.stderr
+    assert "1 of 2 series are whole; 1 damaged files" in result.stdout
 
 
 # ---- repair

@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from tercel.adapters.lake.store import LakeBarStore
-from tercel.adapters.synthetic import generate, market_named
+from tercel.adapters.lake import LakeBarStore, LakeContextStore
+from tercel.adapters.synthetic import context_series, generate, market_named
 from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import UserError
 from tercel.domain.settings import SyntheticSettings
@@ -55,12 +55,20 @@ def test_the_settings_decide_what_is_not_said(run: object, tmp_path: Path) -> No
     market = market_named("BTCUSDT", 5, 1_709_251_200_000, 1, 0.0)
     assert store.read(key).bars.tobytes() == generate(market).tobytes()
     assert store.gaps(key) == ()
+    assert "with 291 values of funding and open interest" in output
+    context = LakeContextStore(tmp_path / "lake")
+    kept = [context.read(one) for one in context.keys()]  # noqa: SIM118 (a port)
+    made = context_series(market)
+    assert [series.key for series in kept] == [series.key for series in made]
+    assert [series.data_hash for series in kept] == [series.data_hash for series in made]
     assert (tmp_path / "lake" / "synthetic" / "BTCUSDT" / "market.json").is_file()
 
 
 def test_twice_is_nothing_to_do(run: object) -> None:
     said(run, "btcusdt", "ETHUSDT", "--days", "2")
-    assert said(run, "BTCUSDT", "ETHUSDT", "--days", "2").count("nothing to do") == 2
+    again = said(run, "BTCUSDT", "ETHUSDT", "--days", "2")
+    assert again.count("nothing to do") == 2
+    assert "values of funding" not in again
     assert "extended" in said(run, "BTCUSDT", "--days", "3")
 
 
@@ -71,7 +79,11 @@ def test_another_seed_is_refused_until_told_to_replace(run: object, tmp_path: Pa
     assert "replaced" in said(run, "--seed", "6", "--replace")
     store = LakeBarStore(tmp_path / "lake")
     kept = store.read(SeriesKey("synthetic", "BTCUSDT")).bars
-    assert kept.tobytes() == generate(market_named("BTCUSDT", 6, 1_709_251_200_000, 1, 0)).tobytes()
+    market = market_named("BTCUSDT", 6, 1_709_251_200_000, 1, 0)
+    assert kept.tobytes() == generate(market).tobytes()
+    funding, _ = context_series(market)
+    stored = LakeContextStore(tmp_path / "lake").read(funding.key)
+    assert stored.data_hash == funding.data_hash
 
 
 def test_another_lake_can_be_named(run: object, tmp_path: Path) -> None:

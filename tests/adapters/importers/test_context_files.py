@@ -174,7 +174,11 @@ def test_fear_and_greed_is_known_at_its_stamp(
 ) -> None:
     times, values = [DAY // 1000, DAY // 1000 + 86_400], [30, 70]
     order = slice(None, None, -1) if newest_first else slice(None)
-    columns = {stamp: times[order], "value": values[order], "value_classification": ["a", "b"]}
+    columns: dict[str, Sequence[object]] = {
+        stamp: times[order],
+        "value": values[order],
+        "value_classification": ["a", "b"],
+    }
     (series,) = read(table(tmp_path / "fng.csv", **columns)).parts
     assert series.key == ContextKey("fear_greed", "all", "all", "alternative-me")
     assert (series.time.tolist(), series.value.tolist()) == ([DAY, DAY + DAY_MS], [30, 70])

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tercel.adapters.synthetic import SyntheticMarket, generate, generate_context
+from tercel.adapters.synthetic import (
+    SyntheticMarket,
+    context_series,
+    generate,
+    generate_context,
+)
+from tercel.app.context_quality import assess_context, check_context
 
 MARKET = SyntheticMarket(seed=5, days=30)
 
@@ -45,3 +51,15 @@ def test_missing_bars_leave_the_context_alone() -> None:
     days = replace(MARKET, days=2)
     holed = generate_context(replace(days, missing_per_day=40))
     assert np.array_equal(holed.funding_rate, generate_context(days).funding_rate)
+
+
+def test_what_the_lake_keeps_obeys_its_rules() -> None:
+    made = generate_context(MARKET)
+    funding, interest = context_series(MARKET)
+    assert str(funding.key) == "funding_rate synthetic BTCUSDT generated"
+    assert str(interest.key) == "open_interest synthetic BTCUSDT generated"
+    assert np.array_equal(funding.value, made.funding_rate)
+    assert np.array_equal(interest.time, made.interest_time)
+    for series in (funding, interest):
+        check_context(series, origin="test")
+        assert assess_context(series).gaps == ()
