@@ -100,7 +100,10 @@ def told(path: Path, bars: int = 200, chunk_bars: int = 64) -> str:
 
 
 def test_built_in_strategies_by_name() -> None:
-    assert built_in_names() == ["swing", "three_r"]
+    assert built_in_names() == [
+        "funding", "liquidation", "momentum", "order_flow", "swing", "three_r", "trend_reversion",
+        "vwap_rsi",
+    ]  # fmt: skip
     made = load_strategy("three_r")
     assert made.name == "three_r"
     assert made.title.startswith("1-minute 3R scalper")
@@ -113,7 +116,7 @@ def test_an_unknown_strategy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no strategy 'threer'; did you mean three_r\?"):
         load_strategy("threer")
-    with pytest.raises(UserError, match=r"no strategy 'zzz'; .* swing, three_r, or the"):
+    with pytest.raises(UserError, match=r"no strategy 'zzz'; .* swing, three_r, .*, or the"):
         load_strategy("zzz")
     (tmp_path / "mine.py").write_text("")
     with pytest.raises(UserError, match=r"for your own file write \./mine\.py"):

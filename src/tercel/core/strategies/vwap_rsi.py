@@ -13,8 +13,9 @@ included;
 Stop `stop_pct`, target `target_pct` of the close. Two exits:
 - the mean is reached: out of a long once RSI is at 50 (`rsi_exit`) or above, of a short at or below
 it. The source asks for "RSI crosses 50 in profit". A pure function of market data does not know a
-position's profit, and is not told: the exit is asked for whether in profit or not. An entry at an
-RSI below 25 makes a cross of 50 without profit the exception: price has risen more than it fell.
+position's profit, and is not told: the exit is asked for whether in profit or not. It seldom makes
+a difference: for RSI to come back from 25 to 50, the rises since must outweigh what its average
+still remembers of the falls.
 - the regime turns: out of either side once ADX is at `adx_max` or above.
 Both are asked for at every close where they hold, not at the first one alone. An entry needs the
 opposite of both, so that the first close that matters to a position is the one of the cross, and
