@@ -1,4 +1,7 @@
-"""Strategies say the same bar by bar as in batch, and trade the same in chunks of any size."""
+"""Strategies say the same bar by bar as in batch, and trade the same in chunks of any size.
+
+Each is shown real bars twice: with nothing known beside them, and with contexts that change.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,24 @@ import numpy as np
 import pytest
 from tests.desk import JIT
 from tests.market_data import invented_bars, real_bars
-from tests.parity.plain_python import QUICK, signals_of, spec_of
+from tests.parity.plain_python import (
+    QUICK,
+    known_contexts,
+    needs_context,
+    quick_values,
+    signals_of,
+    spec_of,
+)
 
 from tercel.app.backtest import AccountSpec, simulate
-from tercel.app.signals import quiet_signals, unknown_context
-from tercel.app.strategies import built_in_names, load_strategy
+from tercel.app.signals import Market, quiet_signals, unknown_context
+from tercel.app.strategies import Strategy, built_in_names, load_strategy
 from tercel.core.jit import new
 from tercel.core.records import LIMITS, Records
 
 COUNT = 20_000 if JIT else 1_200
-NAMES = pytest.mark.parametrize("name", sorted(QUICK))
+NAMES = pytest.mark.parametrize("name", built_in_names())
+CONTEXTS = pytest.mark.parametrize("known", [False, True], ids=["bars alone", "with contexts"])
 
 
 def test_every_built_in_strategy_is_here() -> None:
@@ -30,21 +41,59 @@ def bars() -> Records:
     return real_bars(COUNT)
 
 
+def contexts_of(bars: Records, known: bool) -> Records:
+    """A context for each bar, or a single one in which nothing is known."""
+    return known_contexts(bars) if known else unknown_context()
+
+
+def says_something(strategy: Strategy, signals: Records, known: bool) -> bool:
+    """Whether there is what the strategy is for: scores of a filter, entries of any other.
+
+    One that needs a context must be silent without, and name it at every bar.
+    """
+    entries = np.any(signals["side"] != 0)
+    if strategy.is_filter:
+        return bool(np.isfinite(signals["score"]).any() and not entries)
+    if known or not needs_context(strategy):
+        return bool(entries)
+    reasons = {strategy.reasons[reason] for reason in np.unique(signals["reason"])}
+    return not entries and reasons <= {f"missing_{name}" for name in strategy.needs}
+
+
+@CONTEXTS
 @NAMES
 @pytest.mark.real_data
-def test_batch_equals_stream(name: str, bars: Records) -> None:
+def test_batch_equals_stream(name: str, known: bool, bars: Records) -> None:
     strategy = load_strategy(name)
-    batch = signals_of(strategy, bars)
-    params = strategy.parameters.record(strategy.parameters.values(QUICK[name]), 60_000)
+    market = Market(bars, contexts_of(bars, known))
+    batch = signals_of(strategy, bars, market.contexts)
+    params = strategy.parameters.record(quick_values(strategy), 60_000)
     state: Any = new(strategy.state_dtype(params))
-    context, out = unknown_context()[0], quiet_signals(len(bars))
-    for bar, signal in zip(bars, out, strict=True):
-        strategy.step(state, bar, context, params, signal)
+    out = quiet_signals(len(bars))
+    for i, bar in enumerate(bars):
+        strategy.step(state, bar, market.context(i), params, out[i])
     assert batch.tobytes() == out.tobytes()
-    assert np.any(batch["side"] != 0)
+    assert says_something(strategy, batch, known)
 
 
+@CONTEXTS
 @NAMES
+@pytest.mark.real_data
+def test_signals_do_not_depend_on_chunks(name: str, known: bool, bars: Records) -> None:
+    strategy = load_strategy(name)
+    contexts = contexts_of(bars, known)
+    whole = signals_of(strategy, bars, contexts)
+    for chunk in (64, 1000):
+        assert signals_of(strategy, bars, contexts, chunk).tobytes() == whole.tobytes()
+
+
+def traders() -> list[str]:
+    """Strategies that trade by bars alone."""
+    found = [load_strategy(name) for name in built_in_names()]
+    return [one.name for one in found if not (one.is_filter or needs_context(one))]
+
+
+@pytest.mark.parametrize("name", traders())
 @pytest.mark.real_data
 def test_chunks_do_not_matter(name: str, bars: Records) -> None:
     spec = spec_of(load_strategy(name), bars)
@@ -80,18 +129,24 @@ def test_two_symbols_in_chunks_of_any_size() -> None:
         assert run.equity.tobytes() == runs[0].equity.tobytes()
 
 
+@CONTEXTS
 @NAMES
-def test_nothing_ahead_is_seen(name: str) -> None:
+def test_nothing_ahead_is_seen(name: str, known: bool) -> None:
     """What comes after a bar changes nothing that was said at it."""
     strategy = load_strategy(name)
     rows = invented_bars(1_000 if JIT else 500, seed=9)
-    whole = signals_of(strategy, rows)
+    contexts = contexts_of(rows, known)
+    whole = signals_of(strategy, rows, contexts)
     for end in (len(rows) - 1, len(rows) // 2):
-        changed = rows.copy()
+        changed, later = rows.copy(), contexts.copy()
         for field in ("open", "high", "low", "close", "volume", "quote_volume"):
             changed[field][end:] *= 1.5
-        assert signals_of(strategy, changed)[:end].tobytes() == whole[:end].tobytes()
-        assert signals_of(strategy, rows[:end].copy()).tobytes() == whole[:end].tobytes()
+        for field in ("funding_rate", "open_interest", "long_short_ratio", "fear_greed"):
+            later[field][end:] *= -1.5
+        assert signals_of(strategy, changed, later)[:end].tobytes() == whole[:end].tobytes()
+        before = Market(rows, contexts).part(0, end)
+        cut = signals_of(strategy, before.bars.copy(), before.contexts.copy())
+        assert cut.tobytes() == whole[:end].tobytes()
 
 
 @pytest.mark.skipif(not JIT, reason="the JIT is off: nothing is compiled")
@@ -101,8 +156,10 @@ def test_one_signature_serves_batch_and_stream(name: str) -> None:
     strategy = load_strategy(name)
     rows = invented_bars(100)
     signals_of(strategy, rows)
-    simulate((spec_of(strategy, rows),), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=64)
-    params = strategy.parameters.record(strategy.parameters.values(), 60_000)
+    signals_of(strategy, rows, known_contexts(rows))
+    if name in traders():
+        simulate((spec_of(strategy, rows),), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=64)
+    params = strategy.parameters.record(quick_values(strategy), 60_000)
     state: Any = new(strategy.state_dtype(params))
     strategy.step(state, rows[0], unknown_context()[0], params, quiet_signals(1)[0])
     state_type = numba.typeof(state)  # type: ignore[no-untyped-call]
