@@ -262,6 +262,13 @@ def test_a_move_needs_a_value_of_each_hour() -> None:
         assert move[at(moment)] == pytest.approx(expected, nan_ok=True), moment
 
 
+def test_a_move_looks_back_beyond_the_first_bar() -> None:
+    """The bars begin at 11:30: the hour before their first close is told by the row of 10:00."""
+    series = rows(SP500, [START + 10 * HOUR_MS, START + 11 * HOUR_MS], [100.0, 103.0])
+    bars = series_of(29, SeriesKey("binance-usdm", "ETHUSDT"), START + 11 * HOUR_MS + HOUR_MS // 2)
+    np.testing.assert_allclose(joined(bars, series).rows["sp500_move_1h"], 0.03)
+
+
 def test_daily_closes_say_nothing_about_an_hour() -> None:
     daily = rows(SP500, [START + day * DAY_MS for day in range(-3, 5)], range(100, 108))
     assert joined(series_of(3 * 1440), daily).joined.keys() == {"btc_move_1h"}
@@ -304,6 +311,24 @@ def test_btc_against_an_hour_before(symbol: str, timeframe: str, btc_timeframe: 
     np.testing.assert_allclose(found.rows["btc_move_1h"], expected, rtol=1e-12)
     assert 0 < np.isnan(expected).sum() < len(expected)
     assert found.joined["btc_move_1h"].source == str(btc_key)
+
+
+@pytest.mark.parametrize("begins_hours", [-0.5, 0.5, 2, 4])
+def test_btc_that_begins_late_and_ends_early(begins_hours: float) -> None:
+    """Two hours and a half of BTC beside six hours of ETH: unknown on both sides of it."""
+    bars = series_of(360, SeriesKey("binance-spot", "ETHUSDT"))
+    btc_key = SeriesKey("binance-spot", "BTCUSDT")
+    btc = make_bars(START + int(begins_hours * HOUR_MS), 150)
+    store = RangedBarStore()
+    store.merge(btc_key, btc, source="test")
+    prices = {int(bar["open_time"]) + MINUTE_MS: float(bar["close"]) for bar in btc}
+    expected = [
+        naive_btc_move(prices, int(opened) + MINUTE_MS, MINUTE_MS)
+        for opened in bars.bars["open_time"]
+    ]
+    found = context_rows(MemoryContextStore(), store, bars, RULES).rows["btc_move_1h"]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert np.isfinite(found).sum() == min(90, 300 - int(begins_hours * 60))
 
 
 def test_which_btc_is_looked_at() -> None:
