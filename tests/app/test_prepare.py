@@ -11,8 +11,9 @@ from tests.fakes import MemoryBarStore, bars_without
 from tests.market_data import FIRST_OPEN_TIME, MINUTE_MS, invented_bars
 
 from tercel.adapters.config import packaged_config_dir, read_settings
-from tercel.app.prepare import RunRequest, limits_record, prepare, read_series, used_pressure
+from tercel.app.prepare import RunRequest, prepare, read_series, used_pressure
 from tercel.app.strategies import load_strategy
+from tercel.app.trading_records import limits_record
 from tercel.core.codes import EntryTiming, IntrabarMode, OrderKind, SizeMode, SlippageModel
 from tercel.core.records import Records
 from tercel.domain.bars import SeriesKey
@@ -128,10 +129,9 @@ def test_every_pair_of_strategy_and_symbol_is_a_stream() -> None:
 def test_limits_are_a_strategys_own_where_it_trades_alone() -> None:
     own = settings("strategies.three_r.limits.positions_max=1")
     assert prepare(store(), own, request()).account.limits.positions_max == 1
-    with pytest.raises(ConfigError, match=r"three_r\.limits: limits belong .* positions_max under"):
-        prepare(store(), own, request(strategies=(THREE_R, SWING)))
-    both = prepare(store(), settings(), request(strategies=(THREE_R, SWING)))
+    both = prepare(store(), own, request(strategies=(THREE_R, SWING)))
     assert both.account.limits.positions_max == 5
+    assert any("limits of three_r" in line and "do not apply" in line for line in both.warnings)
     assert limits_record(own.limits).daily_loss_fraction_max == 0.05
 
 

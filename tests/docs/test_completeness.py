@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 from typing import Any
@@ -19,6 +20,7 @@ from tercel.app.statistics import Statistics
 from tercel.app.strategies import REQUIRED, built_in_names, load_strategy
 from tercel.app.verdict import HEADLINES
 from tercel.core import codes
+from tercel.core.breakers import TABLE
 from tercel.core.plan import TradePlan
 from tercel.core.records import BAR, CONTEXT, TRADE
 from tercel.domain.bars import BAR_COLUMNS, TIMEFRAME_MS, VENUES
@@ -113,14 +115,50 @@ def test_every_code_of_fills_is_explained(which: Any) -> None:
         assert missing([code.name for code in which], text) == []
 
 
+def test_the_breakers_of_the_page_are_those_of_the_code() -> None:
+    text = page("docs/breakers.md").text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    for breaker, row in zip(TABLE, rows, strict=True):
+        assert row[0] == f"| {breaker.name}"
+        assert row[3] == f"{breaker.effect} |"
+        assert re.findall(r"`(\w+)`", row[2]) == [each.name.lower() for each in breaker.refusals]
+        for path, default in breaker.settings.items():
+            value = list(default) if isinstance(default, tuple) else default
+            assert f"`{path}` {json.dumps(value)}" in row[1]
+
+
 def test_refusals_stand_in_the_order_of_the_checks() -> None:
     section = page("docs/fills.md").text.split("## Refusals")[1].split("\n## ")[0]
-    told = [code for code in re.findall(r"\| `(\w+)` \| `[A-Z_]+`", section) if code != "none"]
-    source = (ROOT / "src/tercel/core/risk.py").read_text(encoding="utf-8")
-    approve = source.split("def approve(")[1]
-    size = source.split("def size(")[1].split("\ndef ")[0]
-    checks = re.findall(r"return Refusal\.([A-Z_]+), 0\.0", approve + size)
-    assert told == [*(name.lower() for name in checks), "no_liquidity"]
+    told = [code for code in re.findall(r"\| `(\w+)` \| `[A-Z0-9_]+`", section) if code != "none"]
+    core = ROOT / "src/tercel/core"
+    risk = (core / "risk.py").read_text(encoding="utf-8")
+    breakers = (core / "breakers.py").read_text(encoding="utf-8")
+
+    def named(text: str, function: str) -> list[str]:
+        body = text.split(f"def {function}(")[1].split("\n@kernel", maxsplit=1)[0]
+        return [name.lower() for name in re.findall(r"Refusal\.([A-Z0-9_]+)", body)]
+
+    halted = named(breakers, "judge_account")
+    stopped = named(breakers, "stopped")
+    market = named(breakers, "market_forbids")
+    asked = [
+        *named(risk, "approve")[:3],
+        "flow_against",
+        *halted,
+        *stopped[1:],
+        *market,
+        *named(breakers, "forbids"),
+        *named(breakers, "pace_forbids"),
+        "low_score",
+        *named(risk, "room"),
+        *named(risk, "capped"),
+        *named(risk, "size"),
+        "no_liquidity",
+    ]
+    assert set(told) == {name for name in asked if name != "none"}
+    firm = ["equity_exhausted", "position_open", "invalid_stop", "flow_against", *halted]
+    assert told[: len(firm)] == firm
+    assert told[-1] == "no_liquidity"
 
 
 def test_every_field_of_a_plan_is_described() -> None:

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from tercel.adapters.config import packaged_config_dir, read_settings
 from tercel.core import codes
 from tercel.core.plan import TradePlan
+from tercel.domain import breaker_settings as breakers
 from tercel.domain import trading_settings as trading
 from tercel.domain.bars import VENUES
 from tercel.domain.errors import ConfigError
@@ -97,7 +98,8 @@ def test_every_field_says_what_it_means() -> None:
     ("group", "overrides"),
     [
         (trading.SizingSettings, trading.SizingOverrides),
-        (trading.LimitSettings, trading.LimitOverrides),
+        (breakers.LimitSettings, breakers.LimitOverrides),
+        (breakers.PaceSettings, breakers.PaceOverrides),
         (trading.FillSettings, trading.FillOverrides),
         (trading.InstrumentSettings, trading.InstrumentOverrides),
     ],

@@ -153,7 +153,9 @@ class Run:
                 kernel.settle_bar(self.account, made, bar, context)
             kernel.mark(self.account, self.streams, int(time) + 60_000)
             for made, bar, signal in here:
-                kernel.look_around(self.account, made, self.markets, context, signal["side"])
+                side = kernel.side_asked(made, signal)
+                if side:
+                    kernel.survey(self.account, made, self.markets, context, side)
                 kernel.on_bar(self.account, made, bar, signal)
                 if matching.asks_market(made):
                     matching.match_close(self.account, made, bar, tape)

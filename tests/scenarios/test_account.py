@@ -150,13 +150,11 @@ def test_a_daily_loss_pauses_until_somebody_resumes() -> None:
 
 
 def test_resumed_a_day_is_measured_from_what_is_left() -> None:
-    """The same with an operator who lets it go on after 23 hours and 50 minutes."""
+    """The same with an operator who lets it go on 22 hours later, at the next full hour."""
     bars = still(DAY_BARS + 10)
     bars["low"][1] = 39.0
     asks = {0: Ask(stop=60.0), 2: Ask(), DAY_BARS - 1: Ask(), DAY_BARS + 2: Ask()}
-    purse = account(
-        1_000.0, daily_loss_fraction_max=0.05, resume_after_ms=(DAY_BARS - 10) * MINUTE_MS
-    )
+    purse = account(1_000.0, daily_loss_fraction_max=0.05, resume_after_ms=22 * 60 * MINUTE_MS)
     run = trade(stream(), bars, asked(len(bars), asks), on=purse)
     assert run.refusals() == {"daily_loss": 1, "position_open": 1}
     assert [number for number, *_ in run.entries] == [0, DAY_BARS - 1]
@@ -239,7 +237,7 @@ def test_at_zero_equity_working_entries_are_dropped() -> None:
     waiting = stream(TradePlan(entry="limit", entry_wait_bars=9))
     signals = [asked(3, {0: Ask()}), asked(3, {0: Ask()})]
     run = trade([stream(quantity=100.0), waiting], [ruined, calm], signals, on=account(500.0))
-    assert run.refusals(1) == {"no_liquidity": 1}
+    assert run.refusals(1) == {"equity_exhausted": 1}
     assert run.streams[1]["orders"][Slot.ENTRY]["status"] == 0
     assert run.account["open_positions"] == 0
 

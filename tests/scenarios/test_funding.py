@@ -218,6 +218,20 @@ def test_a_bar_without_a_price_is_not_entered_on() -> None:
     assert said(bars, contexts)[0] == ["missing_price"]
 
 
+def test_what_it_looked_at() -> None:
+    """Kept for whoever asks why: no settlement is shown for a rate that is not known."""
+    strategy = load_strategy("funding")
+    params = strategy.parameters.record(strategy.values({}, MINUTE_MS), MINUTE_MS)
+    state = new(strategy.state_dtype(params))
+    bars, contexts = candles([(100.0, 100.0, 100.0, 100.0)] * 3), unknown_contexts(3)
+    contexts["funding_rate"][:2] = 0.0001, -0.001
+    seen = []
+    for i in range(3):
+        strategy.step(state, bars[i], contexts[i], params, quiet_signals(1)[0])
+        seen.append((int(state["seen"]["settlement_time"]), int(state["seen"]["waited_ms"])))
+    assert seen == [(0, 0), (START + 2 * MINUTE_MS, 0), (0, 0)]
+
+
 def test_a_neutral_rate_that_is_extreme_is_refused() -> None:
     strategy = load_strategy("funding")
     with pytest.raises(UserError, match=r"neutral_rate must be below extreme_rate, 0.0003"):

@@ -123,7 +123,7 @@ SCENES = (
         00:01  100   100   100    1000  no_zone_in_reach
         00:02  100   100   100    1100  no_zone_in_reach
         00:03   85    85    85    1100  no_zone_in_reach
-        00:04   91.5  85    91.5  1100  no_zone_in_reach
+        00:04   89.5  85    89.5  1100  no_zone_in_reach
         """,
     ),
     Scene(
@@ -336,7 +336,8 @@ def test_levels_by_hand() -> None:
     assert state["total"] == pytest.approx(400 * one_minute)
 
 
-def test_what_falls_out_of_the_histogram_is_forgotten() -> None:
+@pytest.mark.parametrize("is_mirrored", [False, True], ids=["up and back", "down and back"])
+def test_what_falls_out_of_the_histogram_is_forgotten(is_mirrored: bool) -> None:
     """With bins of 2 bps it reaches 10.8 % up: levels of 10x, and not those of a moved price."""
     bars, contexts, _ = read(
         """
@@ -346,10 +347,28 @@ def test_what_falls_out_of_the_histogram_is_forgotten() -> None:
         00:04  103   100   100    1100  no_zone_in_reach
         """
     )
+    if is_mirrored:
+        bars = mirrored(bars)
     masses = [
         said(bars[:count], contexts[:count], {"bin_bps": 2.0})[2]["bins"] for count in (2, 3, 4)
     ]
     assert [int((bins > 0.0).sum()) for bins in masses] == [2, 1, 1]
+
+
+def test_what_is_left_of_a_great_mass_is_counted_to_the_last_digit() -> None:
+    """1 below the price, after 10^18 on either side of it came and went: 2e18 + 2 - 2e18 is 0."""
+    bars, contexts, _ = read(
+        """
+        00:01   97    97    97    1          no_zone_in_reach
+        00:02   97    97    97    2          no_zone_in_reach
+        00:03  100    97   100    1e18       no_zone_in_reach
+        00:04  109.7  90.3  95    1e18       no_zone_in_reach
+        00:05   95    88.8  88.8  1e18       short
+        """
+    )
+    reasons, _, state = said(bars, contexts, {})
+    assert reasons[-1] == "short"
+    assert state["total"] == state["bins"].sum() == pytest.approx(1.0, rel=0.001)
 
 
 def test_mass_that_has_grown_for_months_begins_again() -> None:

@@ -30,6 +30,7 @@ RISING = """
 102 104 102 103 10
 103 105 103 104 10   # the channel of the last three: 101 to 105
 """
+BREAKOUT = "104 107 104 106 30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Case:
 CASES = (
     Case(
         "above the channel, on 1.8 times the mean volume, in a rising market: an entry",
-        RISING + "104 107 104 106 30",
+        RISING + BREAKOUT,
         "long",
     ),
     Case("a wick is no close", RISING + "104 107 104 105 30", "no_breakout"),
@@ -86,10 +87,12 @@ CASES = (
     ),
     Case(
         "the larger bars lean upwards, but without a trend (ADX 100 is the most there is)",
-        RISING + "104 107 104 106 30",
+        RISING + BREAKOUT,
         "trend_against",
         {"trend_adx_min": 100.0},
     ),
+    Case("six volumes are a mean of six", RISING + BREAKOUT, "long", {"volume_len": 6}),
+    Case("and none of seven", RISING + BREAKOUT, "warming_up", {"volume_len": 7}),
     Case("no slow EMA of the larger bars yet", RISING, "warming_up", {"trend_slow_len": 6}),
 )  # fmt: skip
 
@@ -108,7 +111,7 @@ def test_what_is_said_at_the_last_candle(case: Case, side: Side) -> None:
 @EACH_SIDE
 def test_the_stop_is_an_atr_away_and_the_target_two(side: Side) -> None:
     """True ranges 2, 2, 2, 2 and 3: ATR(2) = (2 * 1 + 3) / 2 = 2.5."""
-    said = ask("momentum", bars_of(RISING + "104 107 104 106 30", side), SMALL)
+    said = ask("momentum", bars_of(RISING + BREAKOUT, side), SMALL)
     assert said.entry == (side, 2.5, 5.0)
     assert said.signals[-1]["atr"] == 2.5
     assert said.seen["volume_ratio"] == pytest.approx(1.8)

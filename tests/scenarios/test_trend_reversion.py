@@ -44,6 +44,10 @@ TWO_BACK = """
 96.1  97.1 96.1 97   10 9
 97    97.8 96.9 97.7 10 9
 """
+EVEN = """
+97.8  98   97.6 97.8 10 1
+97.8  98.1 97.7 98   10 1
+"""
 LATE = """
 97.7 98.2 97.6 98   10 1
 98   98.1 97.8 97.9 10 1
@@ -90,6 +94,11 @@ CASES = (
         "trend_neutral",
     ),
     Case("no reversion: two rising closes", (DIP, TWO_BACK), "asymmetry_gate_failed", "short"),
+    Case(
+        "an unchanged close is no rise",
+        (DIP, BACK.replace("97.2  97.8 97.1 97.7 10 9", "97.2  98 97.1 97.8 10 9"), EVEN),
+        "asymmetry_gate_failed",
+    ),
     Case("no divergence: sold on the way back", (DIP, SOLD), "asymmetry_gate_failed", "short"),
     Case("stretched and back in one candle", (DIP, BACK), "asymmetry_gate_failed",
          "short", {"zscore_memory": 0}),

@@ -87,6 +87,18 @@ def test_the_low_touches_the_band(side: Side) -> None:
 
 
 @EACH_SIDE
+def test_a_touch_of_the_vwap_itself_is_enough_without_a_band(side: Side) -> None:
+    """Everything traded at 98.5 (101.5 for the short), which is as far as the last candle went."""
+    bars = bars_of(table_of(see_saw(12), "100 101 98.5 98.6 30"), side)
+    price = 98.5 if side == Side.LONG else 101.5
+    for traded, entered in ((price, True), (price - side * 0.25, False)):
+        bars["quote_volume"] = bars["volume"] * traded
+        said = ask("vwap_rsi", bars, {**SMALL, "vwap_band_pct": 0.0})
+        assert said.seen["vwap"] == traded
+        assert said.reasons[-1] == (side.name.lower() if entered else "vwap_not_reached")
+
+
+@EACH_SIDE
 def test_without_quote_volume_an_estimate_has_to_be_asked_for(side: Side) -> None:
     bars = bars_of(table_of(see_saw(12), DIP), side)
     bars["quote_volume"] = np.nan

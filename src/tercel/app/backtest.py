@@ -46,7 +46,7 @@ from tercel.core.records import (
     Records,
 )
 from tercel.core.signal import confirm_by_flow, tally
-from tercel.domain.bars import BarSeries, SeriesKey
+from tercel.domain.bars import BarSeries
 from tercel.domain.errors import StrategyError, UserError
 from tercel.domain.results import BacktestResult, StreamLabel
 from tercel.domain.times import format_time
@@ -133,21 +133,17 @@ def open_account(spec: AccountSpec, series_count: int = 1) -> Any:
     return account
 
 
-def rows_of_series(specs: Sequence[StreamSpec]) -> dict[SeriesKey, int]:
-    """The row of each distinct series in a feed, in order of appearance."""
-    rows: dict[SeriesKey, int] = {}
-    for spec in specs:
-        rows.setdefault(spec.series.key, len(rows))
-    return rows
+def rows_of_series(specs: Sequence[StreamSpec]) -> list[int]:
+    """For each spec the row of its bars in a feed: streams over the same bars share one."""
+    rows: dict[int, int] = {}
+    return [rows.setdefault(id(spec.series.bars), len(rows)) for spec in specs]
 
 
 def open_streams(specs: Sequence[StreamSpec]) -> Records:
     """Fresh STREAM records, one per spec."""
     streams = np.zeros(len(specs), STREAM)
-    rows = rows_of_series(specs)
     led: set[int] = set()
-    for number, spec in enumerate(specs):
-        row = rows[spec.series.key]
+    for number, (spec, row) in enumerate(zip(specs, rows_of_series(specs), strict=True)):
         streams[number] = spec.settings
         streams[number].number = number
         streams[number].bar_ms = spec.series.key.bar_ms
@@ -160,9 +156,9 @@ def open_streams(specs: Sequence[StreamSpec]) -> Records:
 def open_markets(specs: Sequence[StreamSpec], clusters: Mapping[str, int]) -> Records:
     """Fresh MARKET records, one per distinct series."""
     rows = rows_of_series(specs)
-    markets = np.zeros(len(rows), MARKET)
-    for key, row in rows.items():
-        markets[row]["cluster"] = clusters.get(key.symbol, 0)
+    markets = np.zeros(max(rows) + 1, MARKET)
+    for spec, row in zip(specs, rows, strict=True):
+        markets[row]["cluster"] = clusters.get(spec.series.key.symbol, 0)
     return markets
 
 
@@ -320,15 +316,15 @@ class _Desk:
     ) -> None:
         rows = rows_of_series(specs)
         self.specs = specs
-        self.running = [_start(spec, rows[spec.series.key]) for spec in specs]
-        leaders = {rows[spec.series.key]: spec for spec in reversed(specs)}
-        self.series = [_Series(_market_of(leaders[row])) for row in range(len(rows))]
-        self.account = open_account(account_spec, len(rows))
+        self.running = [_start(spec, row) for spec, row in zip(specs, rows, strict=True)]
+        leaders = dict(zip(reversed(rows), reversed(specs), strict=True))
+        self.series = [_Series(_market_of(leaders[row])) for row in range(len(leaders))]
+        self.account = open_account(account_spec, len(leaders))
         self.streams = open_streams(specs)
         self.markets = open_markets(specs, account_spec.clusters)
         self.account.watches = watches(self.account, self.streams)
         everything = [series.market.bars for series in self.series]
-        count, room = len(rows), min(chunk_bars, max(len(bars) for bars in everything))
+        count, room = len(leaders), min(chunk_bars, max(len(bars) for bars in everything))
         self._quiet = quiet_signals(room)
         self._signals = np.empty((len(specs), room), SIGNAL)
         # A single series is traded where its bars lie; several are brought side by side.

@@ -28,6 +28,8 @@ class Instrument:
     """Smallest order, base."""
     notional_min: float = 0.0
     """Smallest order, quote."""
+    tiers: tuple[tuple[float, float], ...] = ()
+    """(largest notional, maintenance margin rate) of each tier, smallest first; quote."""
     inferred: bool = False
     """Whether tick and lot were read off the data rather than known."""
 
@@ -38,6 +40,15 @@ class Instrument:
         made.lot_size = self.lot_size
         made.quantity_min = self.quantity_min
         made.notional_min = self.notional_min
+        amount, lower, lower_rate = 0.0, 0.0, 0.0
+        for place, (notional, rate) in enumerate(self.tiers):
+            amount += lower * (rate - lower_rate)
+            lower, lower_rate = notional, rate
+            # Beyond the last tier the venue takes no more: its rate goes on.
+            is_last = place == len(self.tiers) - 1
+            made.tier_notional[place] = math.inf if is_last else notional
+            made.tier_rate[place] = rate
+            made.tier_amount[place] = amount
         return made
 
 

@@ -4,34 +4,28 @@ settings record each.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tercel.app.backtest import AccountSpec, StreamSpec
-from tercel.app.instruments import Instrument, infer_instrument
-from tercel.app.ports import BarStore
+from tercel.app.backtest import AccountSpec, FlowFilter, StreamSpec
+from tercel.app.context import ContextRows, JoinedContext, context_rows
+from tercel.app.ports import BarStore, ContextStore
 from tercel.app.series_choice import choose
-from tercel.app.strategies import Strategy
-from tercel.core.codes import EntryTiming, IntrabarMode, SizeMode, SlippageModel
-from tercel.core.jit import new
-from tercel.core.records import COSTS, FILL_RULES, LIMITS, SIZING, STREAM, Records
+from tercel.app.signals import unknown_context
+from tercel.app.strategies import Strategy, load_strategy
+from tercel.app.trading_records import instrument_of, limits_record, pace_record, stream_record
+from tercel.core.records import BAR, CONTEXT, Records
 from tercel.domain.bars import BarSeries, SeriesKey
-from tercel.domain.errors import ConfigError, DataError, UserError
+from tercel.domain.errors import DataError, UserError
 from tercel.domain.results import StreamLabel
-from tercel.domain.settings import (
-    CostProfile,
-    FillSettings,
-    LimitSettings,
-    Settings,
-    SizingSettings,
-)
-from tercel.domain.times import DAY_MS, HOUR_MS, format_time
+from tercel.domain.settings import CostProfile, Settings
+from tercel.domain.times import DAY_MS, format_time
 
-PRESSURE_UNKNOWN_SHARE_WARNED = 0.001
+FLOW_FILTER = "order_flow"
+UNKNOWN_SHARE_WARNED = 0.001
+"""Share of bars without an input from which it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,8 @@ class PreparedRun:
     warnings: tuple[str, ...]
     cost_profiles: dict[str, str]
     """Profile name by stream label."""
+    context: dict[str, JoinedContext] = field(default_factory=dict)
+    """What was joined beside the bars, by series and field."""
 
 
 def read_series(store: BarStore, key: SeriesKey, request: RunRequest, gaps: str) -> BarSeries:
@@ -82,74 +78,6 @@ def read_series(store: BarStore, key: SeriesKey, request: RunRequest, gaps: str)
             "downloads them"
         )
     return series
-
-
-def costs_record(profile: CostProfile, seed: int) -> Any:
-    """COSTS of a profile."""
-    made = new(COSTS)
-    made.maker_fee_rate = profile.maker_fee_rate
-    made.taker_fee_rate = profile.taker_fee_rate
-    made.slippage_model = SlippageModel[profile.slippage.model.upper()]
-    made.slippage_ticks_min = profile.slippage.ticks_min
-    made.slippage_ticks_max = profile.slippage.ticks_max
-    made.slippage_bps = profile.slippage.bps
-    made.impact_bps = profile.slippage.impact_bps
-    made.funding_rate = profile.funding_rate
-    made.funding_interval_ms = profile.funding_interval_hours * HOUR_MS
-    made.seed = seed
-    return made
-
-
-def rules_record(fills: FillSettings) -> Any:
-    """FILL_RULES of the settings."""
-    made = new(FILL_RULES)
-    made.intrabar = IntrabarMode[fills.intrabar.upper()]
-    made.entry_timing = EntryTiming[fills.entry_timing.upper()]
-    made.limit_through_ticks = fills.limit_through_ticks
-    made.limit_fill_probability = fills.limit_fill_probability
-    made.limit_gap_at_open = fills.limit_gap_at_open
-    made.participation_max = fills.participation_max
-    return made
-
-
-def sizing_record(sizing: SizingSettings) -> Any:
-    """SIZING of the settings."""
-    made = new(SIZING)
-    made.mode = SizeMode[sizing.mode.upper()]
-    made.risk_fraction = sizing.risk_fraction
-    made.notional_quote = sizing.notional_quote
-    made.quantity = sizing.quantity
-    made.includes_costs = sizing.includes_costs
-    made.notional_max = sizing.notional_max_quote or 0.0
-    made.leverage_max = sizing.leverage_max
-    return made
-
-
-def limits_record(limits: LimitSettings) -> Any:
-    """LIMITS of the settings."""
-    made = new(LIMITS)
-    made.positions_max = limits.positions_max
-    made.daily_loss_fraction_max = limits.daily_loss_fraction_max
-    return made
-
-
-def instrument_of(settings: Settings, strategy: str, series: BarSeries) -> Instrument:
-    """Tick, lot and minimums: from the settings or inferred, with the strategy's overrides."""
-    known = settings.instrument(series.key.venue, series.key.symbol)
-    if known is None:
-        found = infer_instrument(series.bars)
-    else:
-        found = Instrument(
-            tick_size=float(known.tick_size),
-            lot_size=float(known.lot_size),
-            quantity_min=float(known.quantity_min),
-            notional_min=float(known.notional_min_quote),
-        )
-    own: dict[str, Any] = {
-        name.removesuffix("_quote"): float(str(value))
-        for name, value in settings.strategy(strategy).instrument.items()
-    }
-    return dataclasses.replace(found, **own)
 
 
 def check_book(profile: CostProfile, name: str, series: BarSeries) -> None:
@@ -182,26 +110,6 @@ def used_pressure(values: Mapping[str, int | float | str], bars: Records) -> tup
     return "taker", 1.0 - float(taker.mean())
 
 
-def stream_record(
-    settings: Settings, strategy: Strategy, profile: CostProfile, instrument: Instrument
-) -> Any:
-    """A STREAM record with everything the settings decide. Raises ConfigError for an impossible
-    plan.
-    """
-    made = new(STREAM)
-    own = settings.strategy(strategy.name)
-    plan = dataclasses.replace(strategy.plan, **own.plan)
-    try:
-        made.plan = plan.record()
-    except ValueError as error:
-        raise ConfigError(f"strategies.{strategy.name}.plan: {error}") from None
-    made.instrument = instrument.record()
-    made.costs = costs_record(profile, settings.runs.seed)
-    made.rules = rules_record(settings.fills_of(strategy.name))
-    made.sizing = sizing_record(settings.sizing_of(strategy.name))
-    return made
-
-
 def own_overrides(strategy: Strategy, request: RunRequest) -> dict[str, object]:
     """The overrides meant for `strategy`: with several strategies, those that it has.
 
@@ -215,53 +123,100 @@ def own_overrides(strategy: Strategy, request: RunRequest) -> dict[str, object]:
     }
 
 
-def account_limits(settings: Settings, strategies: Sequence[Strategy]) -> LimitSettings:
-    """The limits of the run's one account; those of a strategy only where it trades alone.
-
-    Raises ConfigError where one of several strategies has limits of its own.
-    """
+def account_of(settings: Settings, strategies: Sequence[Strategy]) -> AccountSpec:
+    """The run's one account; limits and pace of a strategy are its own where it trades alone."""
+    limits, pace = settings.limits, settings.pace
     if len(strategies) == 1:
-        return settings.limits_of(strategies[0].name)
-    for strategy in strategies:
-        if own := settings.strategy(strategy.name).limits:
-            raise ConfigError(
-                f"strategies.{strategy.name}.limits: limits belong to the account, which several "
-                f"strategies share in this run; set {', '.join(own)} under limits: instead"
-            )
-    return settings.limits
+        limits = settings.limits_of(strategies[0].name)
+        pace = settings.pace_of(strategies[0].name)
+    clusters = {
+        symbol: number
+        for number, symbols in enumerate(settings.clusters.values(), start=1)
+        for symbol in symbols
+    }
+    return AccountSpec(
+        settings.runs.start_quote,
+        limits_record(limits),
+        pace_record(pace.model_dump()),
+        clusters,
+    )
 
 
-def prepare(store: BarStore, settings: Settings, request: RunRequest) -> PreparedRun:
+def flow_filter(settings: Settings, strategy: Strategy, bar_ms: int) -> FlowFilter | None:
+    """The order-flow filter that signals of `strategy` must pass; None where it is off."""
+    wanted = settings.pace_of(strategy.name).flow_min
+    if not wanted > 0.0:
+        return None
+    flow = load_strategy(FLOW_FILTER)
+    return FlowFilter(flow, flow.values(settings.strategy(flow.name).params, bar_ms), wanted)
+
+
+def prepare(
+    store: BarStore, settings: Settings, request: RunRequest, contexts: ContextStore | None = None
+) -> PreparedRun:
     """Every (strategy, symbol) pair of the request as a stream. Raises UserError, DataError,
     ConfigError.
+
+    `contexts` knows funding, open interest and the like; without it nothing is known beside bars.
     """
+    for strategy in request.strategies:
+        if strategy.is_filter:
+            raise UserError(
+                f"{strategy.name} is a filter and trades nothing itself; let it confirm another "
+                f"strategy with --set pace.flow_min=0.2"
+            )
     specs: list[StreamSpec] = []
     warnings: list[str] = []
     profiles: dict[str, str] = {}
+    joined: dict[str, JoinedContext] = {}
     for symbol in request.symbols:
         key = choose(store.keys(), symbol, request.venue, request.timeframe)
         series = read_series(store, key, request, settings.data.gaps)
+        beside = ContextRows(unknown_context(), {})
+        if contexts is not None:
+            beside = context_rows(contexts, store, series, settings.context)
+        joined.update({f"{key} {name}": told for name, told in beside.joined.items()})
         for strategy in request.strategies:
-            values = strategy.values(
-                {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)},
-                key.bar_ms,
-            )
-            pressure, unknown = used_pressure(values, series.bars)
-            label = StreamLabel(
-                len(specs), strategy.name, key.venue, key.symbol, key.timeframe, pressure
-            )
-            instrument = instrument_of(settings, strategy.name, series)
-            name = request.costs or settings.cost_profile_name(strategy.name, key.venue)
-            profiles[str(label)] = name
-            profile = settings.cost_profile(name)
-            check_book(profile, name, series)
-            record = stream_record(settings, strategy, profile, instrument)
-            specs.append(StreamSpec(label, strategy, values, series, record))
-            warnings.extend(_cautions(label, instrument, unknown))
+            spec, profile = _stream(settings, request, strategy, series, len(specs))
+            profiles[str(spec.label)] = profile
+            specs.append(replace(spec, contexts=beside.rows))
+            warnings.extend(_cautions(spec, beside.rows, settings))
         warnings.extend(_clipped(series, request))
-    limits = account_limits(settings, request.strategies)
-    account = AccountSpec(settings.runs.start_quote, limits_record(limits))
-    return PreparedRun(tuple(specs), account, tuple(warnings), profiles)
+    warnings.extend(_not_applied(settings, request.strategies))
+    account = account_of(settings, request.strategies)
+    return PreparedRun(tuple(specs), account, tuple(warnings), profiles, joined)
+
+
+def _stream(
+    settings: Settings, request: RunRequest, strategy: Strategy, series: BarSeries, number: int
+) -> tuple[StreamSpec, str]:
+    """One strategy on one series, and the name of its cost profile."""
+    key = series.key
+    values = strategy.values(
+        {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)}, key.bar_ms
+    )
+    pressure, _ = used_pressure(values, series.bars)
+    label = StreamLabel(number, strategy.name, key.venue, key.symbol, key.timeframe, pressure)
+    instrument = instrument_of(settings, strategy.name, series)
+    name = request.costs or settings.cost_profile_name(strategy.name, key.venue)
+    profile = settings.cost_profile(name)
+    check_book(profile, name, series)
+    alone = len(request.strategies) == 1
+    record = stream_record(settings, strategy, profile, instrument, alone=alone)
+    flow = flow_filter(settings, strategy, key.bar_ms)
+    return StreamSpec(label, strategy, values, series, record, flow=flow), name
+
+
+def _not_applied(settings: Settings, strategies: Sequence[Strategy]) -> list[str]:
+    """Limits of strategies that share an account: they are the account's alone."""
+    if len(strategies) == 1:
+        return []
+    return [
+        f"limits of {strategy.name} (config/strategies/{strategy.name}.yaml) do not apply here: "
+        "several strategies share the account, and its own limits count"
+        for strategy in strategies
+        if settings.strategy(strategy.name).limits
+    ]
 
 
 def _clipped(series: BarSeries, request: RunRequest) -> list[str]:
@@ -283,20 +238,52 @@ def _clipped(series: BarSeries, request: RunRequest) -> list[str]:
     return found
 
 
-def _cautions(label: StreamLabel, instrument: Instrument, unknown: float) -> list[str]:
+def known_share(name: str, spec: StreamSpec, contexts: Records) -> float:
+    """Share of the bars at which an input of `Strategy.needs` or `uses` is known, 0..1."""
+    bars = spec.series.bars
+    if name == "pressure":
+        return 1.0 - used_pressure(spec.values, bars)[1]
+    rows = bars if name in (BAR.names or ()) else contexts
+    return float(np.isfinite(rows[name]).mean())
+
+
+def _cautions(spec: StreamSpec, contexts: Records, settings: Settings) -> list[str]:
+    """What a reader of one stream's results must know."""
+    label, strategy = spec.label, spec.strategy
     found = []
-    if instrument.inferred:
+    known = settings.instrument(label.venue, label.symbol)
+    if known is None:
+        instrument = spec.settings["instrument"]
         found.append(
-            f"{label.venue} {label.symbol}: tick {instrument.tick_size:g} and lot "
-            f"{instrument.lot_size:g} were inferred from the bars; set them under instruments: "
+            f"{label.venue} {label.symbol}: tick {instrument['tick_size']:g} and lot "
+            f"{instrument['lot_size']:g} were inferred from the bars; set them under instruments: "
             "in config/"
         )
     if label.pressure == "bar":
         found.append(f"{label}: pressure is an estimate from the shape of each bar")
-    elif unknown > PRESSURE_UNKNOWN_SHARE_WARNED:
+    for name in strategy.needs:
+        unknown = 1.0 - known_share(name, spec, contexts)
+        if unknown > UNKNOWN_SHARE_WARNED:
+            found.append(_missing(label, name, unknown))
+    absent = [
+        f"{name} in {unknown:.0%}"
+        for name in strategy.uses
+        if (unknown := 1.0 - known_share(name, spec, contexts)) > UNKNOWN_SHARE_WARNED
+    ]
+    if absent:
+        found.append(f"{label}: unknown and so passed over, by share of bars: {', '.join(absent)}")
+    return found
+
+
+def _missing(label: StreamLabel, name: str, unknown: float) -> str:
+    """A needed input that is not there, and what to do about it."""
+    if name == "pressure":
         hint = "; --set pressure=bar allows an estimate" if unknown == 1.0 else ""
-        found.append(
+        return (
             f"{label}: {label.pressure} pressure is unknown in {unknown:.1%} of the bars: "
             f"no signals there{hint}"
         )
-    return found
+    hint = ""
+    if unknown == 1.0 and name in (CONTEXT.names or ()):
+        hint = "; bring it into the lake with `tercel data import PATH`"
+    return f"{label}: {name} is unknown in {unknown:.1%} of the bars: no signals there{hint}"

@@ -16,7 +16,8 @@ from typing import Any
 from tercel import __version__
 from tercel.app.backtest import simulate
 from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold, together
-from tercel.app.ports import BarStore, Clock, Progress
+from tercel.app.ledger import record_trials, trials_from
+from tercel.app.ports import BarStore, Clock, ContextStore, Progress, ResearchLedger
 from tercel.app.prepare import PreparedRun, RunRequest, own_overrides, prepare
 from tercel.app.report import NamedRun, Report, ReportLook, assess, named_run
 from tercel.domain.bars import SeriesKey
@@ -32,15 +33,18 @@ class Desk:
     """What every run needs from outside."""
 
     store: BarStore
+    contexts: ContextStore | None
     settings: Settings
     clock: Clock
     progress: Progress
     command_line: str
+    ledger: ResearchLedger | None = None
+    """Counts every trial; None: nothing is counted."""
 
 
 def run_backtest(desk: Desk, request: RunRequest) -> Report:
     """Prepare, trade and judge `request`. Raises TercelError."""
-    prepared = prepare(desk.store, desk.settings, request)
+    prepared = prepare(desk.store, desk.settings, request, desk.contexts)
     result = simulate(
         prepared.specs,
         prepared.account,
@@ -54,6 +58,9 @@ def run_backtest(desk: Desk, request: RunRequest) -> Report:
         record_of(desk, prepared),
         bars=bars if len(bars) > 1 else bars[0],
         benchmarks=holdings(desk.settings, prepared),
+        count_trials=lambda found: record_trials(
+            desk.ledger, trials_from(prepared, found, desk.clock.now_ms())
+        ),
     )
     wanted = desk.settings.report
     return replace(report, look=ReportLook(wanted.plot_dpi, wanted.worst_trades))
@@ -92,7 +99,7 @@ def compare_runs(desk: Desk, request: RunRequest) -> tuple[list[Report], list[Na
         for strategy in request.strategies
     ]
     columns = [
-        NamedRun(strategy.name, report.result, report.statistics)
+        NamedRun(strategy.name, report.result, report.statistics, report.verdict)
         for strategy, report in zip(request.strategies, reports, strict=True)
     ]
     return reports, [*columns, *reports[0].benchmarks]
@@ -119,7 +126,11 @@ def record_of(desk: Desk, prepared: PreparedRun) -> RunRecord:
     ]
     settings = redacted(desk.settings.model_dump(mode="json"))
     return RunRecord(
-        configuration={"streams": streams, "settings": settings},
+        configuration={
+            "streams": streams,
+            "context": {name: told.source for name, told in prepared.context.items()},
+            "settings": settings,
+        },
         versions={
             "tercel": __version__,
             "python": platform.python_version(),
@@ -128,7 +139,12 @@ def record_of(desk: Desk, prepared: PreparedRun) -> RunRecord:
         hashes={
             "code": _digest([spec.strategy.code_hash for spec in prepared.specs]),
             "parameters": _digest([spec.values for spec in prepared.specs]),
-            "data": _digest([spec.series.data_hash for spec in prepared.specs]),
+            "data": _digest(
+                [
+                    *(spec.series.data_hash for spec in prepared.specs),
+                    *(told.data_hash for _, told in sorted(prepared.context.items())),
+                ]
+            ),
         },
         seed=desk.settings.runs.seed,
         command_line=desk.command_line,

@@ -190,7 +190,7 @@ TABLE: tuple[Breaker, ...] = (
     ),
     Breaker(
         "order flow filter",
-        {"flow.min": 0.0},
+        {"pace.flow_min": 0.0},
         (Refusal.FLOW_AGAINST,),
         "block",
         "",
@@ -407,8 +407,8 @@ def fallen(equity: float, before: float, fraction: float) -> bool:
 def roll(account: Any, time: int) -> None:
     """Before the bar that opens at `time`: a new day and a new hour begin with the equity there is.
 
-    A stopped account is let go on after `resume_after_ms`, and measured from there: in a backtest
-    that stands for its operator.
+    A stopped account is let go on at the first full hour after `resume_after_ms`, and measured from
+    there: in a backtest that stands for its operator.
     """
     if time >= account.hour_end:
         account.hour_end = (time // HOUR_MS + 1) * HOUR_MS

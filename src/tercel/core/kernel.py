@@ -38,7 +38,13 @@ __all__ = [
     "on_fill",
     "run",
     "settle_bar",
+    "side_asked",
+    "survey",
 ]
+
+
+NOTHING = (0.0, 0.0, 0.0, 0.0)
+"""The values of no stream: unrealised profit, exposure, value at work, open risk."""
 
 
 @kernel
@@ -131,27 +137,42 @@ def on_bar(account: Any, stream: Any, bar: Any, signal: Any) -> None:
 
 
 @kernel
-def open_value(stream: Any) -> tuple[float, float, float]:
-    """(unrealised profit, exposure, open risk) of a position at its last mark; zeros when flat.
+def value_of(stream: Any) -> tuple[float, float, float, float]:
+    """(unrealised profit, exposure, value at work, open risk) of a stream at its last mark.
 
-    Open risk is what would be lost from here if the stop were hit; 0 once the stop is beyond the
-    mark.
+    At work is what a waiting entry may still come to cost. Open risk is what would be lost from
+    here if the stop were hit (0 once it is beyond the mark), and what a waiting entry would risk.
     """
     position = stream.position
-    value = position.mark_price * position.quantity
-    unrealised = position.side * (value - position.entry_price * position.quantity)
-    to_stop = position.side * (position.mark_price - stream.orders[Slot.STOP].price)
-    return unrealised, value, max(to_stop, 0.0) * position.quantity
+    unrealised = exposure = working = risk_quote = 0.0
+    if position.quantity > 0.0:
+        exposure = position.mark_price * position.quantity
+        unrealised = position.side * (exposure - position.entry_price * position.quantity)
+        to_stop = position.side * (position.mark_price - stream.orders[Slot.STOP].price)
+        risk_quote = max(to_stop, 0.0) * position.quantity
+    entry = stream.orders[Slot.ENTRY]
+    if entry.status != OrderStatus.EMPTY:
+        working = entry.placed_price * entry.quantity
+        risk_quote += entry.quantity * position.stop_distance
+    return unrealised, exposure, working, risk_quote
 
 
 @kernel
-def settle_marks(account: Any, unrealised: float, exposure: float, time: int) -> int:
-    """The account at the sum of its positions' last marks; the Refusal that has just stopped it,
-    else NONE.
+def plus(one: Any, other: Any) -> tuple[float, float, float, float]:
+    """The values of two streams together."""
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3]
+
+
+@kernel
+def settle_marks(account: Any, values: Any, time: int) -> int:
+    """The account at the sum of its streams' values; the Refusal that has just stopped it, else
+    NONE.
     """
-    equity = account.cash_quote + unrealised
+    equity = account.cash_quote + values[0]
     account.equity_quote = equity
-    account.exposure_quote = exposure
+    account.exposure_quote = values[1]
+    account.working_quote = values[2]
+    account.heat_quote = values[3]
     if equity > account.peak_equity:
         account.peak_equity = equity
     elif equity < account.peak_equity * (1.0 - account.drawdown_max):
@@ -174,30 +195,12 @@ def drop_entries(account: Any, streams: Records, refusal: int) -> None:
 
 
 @kernel
-def working_value(stream: Any) -> tuple[float, float]:
-    """(what a working entry may still come to cost, what it would risk); zeros when there is
-    none.
-    """
-    order = stream.orders[Slot.ENTRY]
-    if order.status == OrderStatus.EMPTY:
-        return 0.0, 0.0
-    return order.placed_price * order.quantity, order.quantity * stream.position.stop_distance
-
-
-@kernel
 def mark(account: Any, streams: Records, time: int) -> None:
     """Equity, exposure, working entries and open risk at the streams' last marks, at `time`."""
-    unrealised = exposure = working = heat = 0.0
+    values = NOTHING
     for k in range(len(streams)):
-        own_unrealised, own_exposure, own_risk = open_value(streams[k])
-        own_working, own_working_risk = working_value(streams[k])
-        unrealised += own_unrealised
-        exposure += own_exposure
-        working += own_working
-        heat += own_risk + own_working_risk
-    account.working_quote = working
-    account.heat_quote = heat
-    refusal = settle_marks(account, unrealised, exposure, time)
+        values = plus(values, value_of(streams[k]))
+    refusal = settle_marks(account, values, time)
     if refusal != Refusal.NONE:
         drop_entries(account, streams, refusal)
 
@@ -233,12 +236,11 @@ def write_equity(account: Any, row: Any, time: int) -> None:
 
 
 @kernel
-def look_around(account: Any, stream: Any, markets: Records, context: Any, side: int) -> None:
-    """Survey the market for a signal on `side`, or for an entry that still waits."""
-    if side == Side.NONE and stream.orders[Slot.ENTRY].status != OrderStatus.EMPTY:
-        side = stream.position.side
-    if side != Side.NONE:
-        survey(account, stream, markets, context, side)
+def side_asked(stream: Any, signal: Any) -> int:
+    """The side that a signal asks for, or that an entry waits for; NONE where neither does."""
+    if signal.side != Side.NONE or stream.orders[Slot.ENTRY].status == OrderStatus.EMPTY:
+        return signal.side + 0
+    return stream.position.side + 0
 
 
 @kernel
@@ -247,34 +249,27 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
 
     Each minute has two passes. First every stream settles what the bar did to it, and the account
     is marked; then every stream decides, in its own order, knowing all of that. State stays in
-    `account`, `streams` and `markets` (a MARKET record per series); `tape` receives equity rows,
-    fills and finished trades.
+    `account`, `streams` and `markets` (one for each series); `tape` receives what happened.
     """
     bars, contexts, signals, lengths = feed.bars, feed.contexts, feed.signals, feed.lengths
-    equity = tape.equity
     cursors = np.zeros(len(streams), np.int64)
     awake = np.zeros(len(streams), np.bool_)
     last_context = contexts.shape[1] - 1
-    watches = account.watches
     bar_ms = streams[0].bar_ms
-    rows = tape.counts[0]
     time = earliest(streams, bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
-        unrealised = exposure = working = heat = 0.0
+        values = NOTHING
         stirred = False
         for k in range(len(streams)):
-            stream = streams[k]
-            series = stream.series
-            i = cursors[k]
+            stream, series, i = streams[k], streams[k].series, cursors[k]
             awake[k] = False
             if i < lengths[series] and bars[series, i].open_time == time:
                 bar = bars[series, i]
-                if watches and stream.leads:
+                if account.watches and stream.leads:
                     market_step(markets[series], bar, bar_ms)
                 if not is_quiet(account, stream, bar, signals[k, i]):
-                    awake[k] = True
-                    stirred = True
+                    awake[k] = stirred = True
                     if may_fill(stream, bar):
                         match_bar(account, stream, bar, tape)
                     settle_bar(account, stream, bar, contexts[series, min(i, last_context)])
@@ -283,37 +278,29 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
             if i < lengths[series]:
                 following = min(following, bars[series, i].open_time)
             # As `mark` does; handing it the array would count references at every bar.
-            if stream.position.quantity > 0.0:
-                own_unrealised, own_exposure, own_risk = open_value(stream)
-                unrealised += own_unrealised
-                exposure += own_exposure
-                heat += own_risk
-            own_working, own_working_risk = working_value(stream)
-            working += own_working
-            heat += own_working_risk
+            values = plus(values, value_of(stream))
         if stirred:
-            account.working_quote = working
-            account.heat_quote = heat
-            refusal = settle_marks(account, unrealised, exposure, time + bar_ms)
+            refusal = settle_marks(account, values, time + bar_ms)
             if refusal != Refusal.NONE:
                 drop_entries(account, streams, refusal)
             filled = False
             for k in range(len(streams)):
                 if awake[k]:
-                    series, i = streams[k].series, cursors[k] - 1
-                    bar = bars[series, i]
-                    context = contexts[series, min(i, last_context)]
-                    look_around(account, streams[k], markets, context, signals[k, i].side)
-                    on_bar(account, streams[k], bar, signals[k, i])
-                    if asks_market(streams[k]):
-                        match_close(account, streams[k], bar, tape)
+                    stream, series, i = streams[k], streams[k].series, cursors[k] - 1
+                    bar, signal = bars[series, i], signals[k, i]
+                    side = side_asked(stream, signal)
+                    if side != Side.NONE:
+                        context = contexts[series, min(i, last_context)]
+                        survey(account, stream, markets, context, side)
+                    on_bar(account, stream, bar, signal)
+                    if asks_market(stream):
+                        match_close(account, stream, bar, tape)
                         filled = True
             if filled:
                 mark(account, streams, time + bar_ms)
-        write_equity(account, equity[rows], time + bar_ms)
-        rows += 1
+        write_equity(account, tape.equity[tape.counts[0]], time + bar_ms)
+        tape.counts[0] += 1
         time = following
-    tape.counts[0] = rows
 
 
 @kernel

@@ -149,25 +149,25 @@ LIMITS = rec(                            # of the account; 0 switches a figure o
 PACE = rec(                              # how often, after what, and when; 0 switches a figure off
     ("daily_trades_max", "i8"),          # entries a UTC day
     ("hourly_signals_max", "i8"),        # entries within 60 minutes
-    ("loss_streak_max", "i8"), ("loss_streak_pause_ms", "i8"),
+    ("loss_streak_max", "i8"), ("loss_streak_pause_ms", "i8"),  # losses in a row, then a pause
     ("revenge_pause_ms", "i8"),          # after a losing stop in the same symbol
-    ("win_streak_min", "i8"), ("win_streak_factor", "f8"),
+    ("win_streak_min", "i8"), ("win_streak_factor", "f8"),  # wins in a row, then a smaller size
     ("score_min", "f8"),                 # scored signals below it are refused
     ("thin_hours", "i8"),                # bit h: the UTC hour from h asks for a higher score
-    ("thin_hours_score_add", "f8"),
+    ("thin_hours_score_add", "f8"),      # added to score_min then
     ("atr_ratio_max", "f8"),             # ATR over its own mean
 )
 
 PACE_STATE = rec(
     ("day", "i8"),                       # UTC day that `trades_today` is of
-    ("trades_today", "i8"),
-    ("entry_times", "i8", (ENTRIES_REMEMBERED,)), ("entries", "i8"),
+    ("trades_today", "i8"),              # entries
+    ("entry_times", "i8", (ENTRIES_REMEMBERED,)), ("entries", "i8"),  # ms, by number modulo; all
     ("losses", "i8"), ("wins", "i8"),    # in a row
     ("pause_until", "i8"),               # ms
 )
 
 TRACK = rec(                             # a strategy's own record, for the Kelly cap
-    ("trades", "i8"), ("wins", "i8"),
+    ("trades", "i8"), ("wins", "i8"),    # how many
     ("won_r", "f8"), ("lost_r", "f8"),   # sums of net R, both positive
 )
 
@@ -175,17 +175,18 @@ SURVEY = rec(                            # what the market looks like to the acc
     ("correlation", "f8"),               # highest with a position on the signal's side; NaN: none
     ("cluster_positions", "i8"),         # on the signal's side, in the symbol's cluster
     ("atr_ratio", "f8"),                 # ATR over its own mean; NaN: unknown
-    ("in_danger", "?"),
+    ("in_danger", "?"),                  # the wider market moved too far within the hour
 )
 
 MARKET = rec(                            # what the account watches of one series
     ("cluster", "i8"),                   # its cluster of symbols; 0: none
-    ("hour", RESAMPLE),
-    ("hour_close", "f8"), ("hours", "i8"),
+    ("hour", RESAMPLE),                  # of its bars
+    ("hour_close", "f8"), ("hours", "i8"),  # close of the last whole hour; hours seen
     ("returns", "f8", (CORRELATION_HOURS,)),    # log, of whole hours, by hour number modulo
     ("return_hour", "i8", (CORRELATION_HOURS,)),  # hour number of each; 0: none
-    ("atr", ATR), ("atr_average", sma_dtype(capacity_for(ATR_MEAN_BARS))),
-    ("atr_ratio", "f8"),
+    ("atr", ATR),                        # price
+    ("atr_average", sma_dtype(capacity_for(ATR_MEAN_BARS))),  # price
+    ("atr_ratio", "f8"),                 # ATR over that average
 )
 
 ORDER = rec(
@@ -228,7 +229,7 @@ STREAM = rec(                            # one strategy on one symbol: settings 
     ("plan", PLAN), ("instrument", INSTRUMENT), ("costs", COSTS),
     ("rules", FILL_RULES), ("sizing", SIZING),
     ("pace", PACE), ("pace_state", PACE_STATE),  # of this strategy, beside the account's
-    ("track", TRACK), ("survey", SURVEY),
+    ("track", TRACK), ("survey", SURVEY),  # its own record; what it saw at the last signal
     ("position", POSITION),
     ("orders", ORDER, (SLOT_COUNT,)),   # by codes.Slot
     ("watch_low", "f8"), ("watch_high", "f8"),  # prices between which no resting order can fill
@@ -241,7 +242,7 @@ STREAM = rec(                            # one strategy on one symbol: settings 
 
 ACCOUNT = rec(
     ("limits", LIMITS),
-    ("pace", PACE), ("pace_state", PACE_STATE),
+    ("pace", PACE), ("pace_state", PACE_STATE),  # of all its strategies together
     ("start_quote", "f8"),
     ("cash_quote", "f8"),                # start + realised - fees - slippage + funding
     ("equity_quote", "f8"),              # cash + unrealised, at the last marks
@@ -254,7 +255,7 @@ ACCOUNT = rec(
     ("open_positions", "i8"),            # positions and working entries
     ("longs", "i8", (SERIES_MAX,)), ("shorts", "i8", (SERIES_MAX,)),  # the same, by series
     ("stop_times", "i8", (SERIES_MAX,)),  # last losing stop in each series, ms
-    ("series_count", "i8"),
+    ("series_count", "i8"),              # rows of those in use
     ("day_end", "i8"),                   # close time from which the next UTC day counts
     ("day_start_equity", "f8"),
     ("peak_equity", "f8"),
@@ -265,7 +266,7 @@ ACCOUNT = rec(
     ("hour_equity", "f8", (HOURS_MARKED,)), ("hours", "i8"),  # marks, by number modulo; how many
     ("session_equity", "f8"),            # what the session's loss is measured from
     ("halted", "i8"),                    # codes.Refusal that stopped the account; 0: it trades
-    ("halted_time", "i8"),
+    ("halted_time", "i8"),               # when, ms
     ("halts", "i8", (len(Refusal),)),    # how often each stopped it
 )
 

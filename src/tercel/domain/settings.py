@@ -17,20 +17,29 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from tercel.domain.errors import ConfigError, UserError
-from tercel.domain.research_settings import Grids, WalkSettings
+from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
+from tercel.domain.research_settings import (
+    Grids,
+    OverfitSettings,
+    ResearchSettings,
+    WalkSettings,
+)
 from tercel.domain.times import HOUR_MS, parse_time
 from tercel.domain.trading_settings import (
+    Clusters,
     CostProfile,
     CostSettings,
     FillSettings,
     Group,
     InstrumentSettings,
     LimitSettings,
+    PaceSettings,
     Scalar,
     SizingSettings,
     SlippageSettings,
     StrategySettings,
     Symbol,
+    Tiers,
     Venue,
 )
 
@@ -44,6 +53,7 @@ __all__ = [
     "InstrumentSettings",
     "LimitSettings",
     "LogSettings",
+    "PaceSettings",
     "ReportSettings",
     "RunSettings",
     "Scalar",
@@ -215,11 +225,21 @@ class Settings(Group):
     fills: FillSettings
     sizing: SizingSettings
     limits: LimitSettings
+    pace: PaceSettings
+    clusters: Clusters = Field(description="Symbols that count as one bet, by cluster name")
+    margin_tiers: dict[str, Tiers] = Field(
+        description="Maintenance margin by symbol; `default` for every other"
+    )
     instruments: dict[Venue, dict[Symbol, InstrumentSettings]] = Field(
         description="Trading rules by venue and symbol"
     )
     walk: WalkSettings
+    research: ResearchSettings
+    overfit: OverfitSettings
     grids: Grids = Field(description="Values to try, by grid, strategy and parameter")
+    gate: GateSettings
+    validation: ValidationSettings
+    drift: DriftSettings
     strategies: dict[str, StrategySettings] = Field(description="Overrides by strategy")
 
     @model_validator(mode="after")
@@ -232,12 +252,19 @@ class Settings(Group):
         for path, name in named.items():
             if name not in self.costs.profiles:
                 raise _misfit(path, f"expected one of the cost profiles {known}, got {name!r}")
+        if "default" not in self.margin_tiers:
+            raise _misfit("margin_tiers", "expected tiers under `default` for symbols not listed")
         for strategy in self.strategies:
             self._check_overrides(strategy)
         return self
 
     def _check_overrides(self, strategy: str) -> None:
-        resolvers = {"sizing": self.sizing_of, "fills": self.fills_of, "limits": self.limits_of}
+        resolvers = {
+            "sizing": self.sizing_of,
+            "fills": self.fills_of,
+            "limits": self.limits_of,
+            "pace": self.pace_of,
+        }
         for group, resolve in resolvers.items():
             try:
                 resolve(strategy)
@@ -266,6 +293,14 @@ class Settings(Group):
     def limits_of(self, strategy: str) -> LimitSettings:
         """Limits with the strategy's overrides."""
         return self.limits.with_overrides(self.strategy(strategy).limits)
+
+    def pace_of(self, strategy: str) -> PaceSettings:
+        """Pace with the strategy's overrides."""
+        return self.pace.with_overrides(self.strategy(strategy).pace)
+
+    def tiers_of(self, symbol: str) -> Tiers:
+        """Maintenance margin tiers of a symbol."""
+        return self.margin_tiers.get(symbol) or self.margin_tiers["default"]
 
     def fills_of(self, strategy: str) -> FillSettings:
         """Fill rules with the strategy's overrides."""

@@ -1,4 +1,4 @@
-"""The settings of trading: costs, fills, sizes, limits, instruments, and a strategy's overrides.
+"""The settings of trading: costs, fills, sizes, instruments, and a strategy's overrides.
 
 Each `...Overrides` is its group with every field optional: what a strategy may say differently. The
 annotated names give both of them the same range and meaning; a test holds the two lists equal.
@@ -6,13 +6,40 @@ annotated names give both of them the same range and meaning; a test holds the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator, with_config
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
+
+from tercel.domain.breaker_settings import (
+    Clusters,
+    LimitOverrides,
+    LimitSettings,
+    PaceOverrides,
+    PaceSettings,
+)
+from tercel.domain.setting_groups import Group, Symbol
+
+__all__ = [
+    "Clusters",
+    "CostProfile",
+    "CostSettings",
+    "FillSettings",
+    "Group",
+    "InstrumentSettings",
+    "LimitSettings",
+    "PaceSettings",
+    "Param",
+    "Scalar",
+    "SizingSettings",
+    "SlippageSettings",
+    "StrategySettings",
+    "Symbol",
+    "Tiers",
+    "Venue",
+]
 
 Scalar = bool | int | float | str
 Venue = Literal["binance-usdm", "binance-spot", "bybit-linear", "bitget-usdtm", "synthetic"]
@@ -37,7 +64,6 @@ def _nothing_as_empty(value: object) -> object:
 
 
 # fmt: off
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
 Param = Annotated[Scalar, BeforeValidator(_scalar)]
 Step = Annotated[Decimal, Field(strict=False, gt=0)]
 Minimum = Annotated[Decimal, Field(strict=False, ge=0)]
@@ -55,6 +81,8 @@ LimitGapAtOpen = Annotated[bool, Field(
 ParticipationMax = Annotated[float, Field(ge=0, le=1,
     description="Share of a bar's volume that one order may take, 0..1; 0: no cap")]
 
+Score = Annotated[float, Field(ge=0, le=100)]
+Share = Annotated[float, Field(gt=0, le=1)]
 SizeModeName = Annotated[Literal["risk", "notional", "quantity"], Field(
     description="How an entry is sized: by risk, by a fixed notional or by a fixed quantity")]
 RiskFraction = Annotated[float, Field(gt=0, le=1,
@@ -67,12 +95,17 @@ IncludesCosts = Annotated[bool, Field(
 NotionalMaxQuote = Annotated[float | None, Field(gt=0,
     description="Largest entry in quote currency; null: no cap")]
 LeverageMax = Annotated[float, Field(gt=0, le=125,
-    description="Largest account exposure as a multiple of equity")]
-
-PositionsMax = Annotated[int, Field(ge=0,
-    description="Open positions and working entries at one time; 0: no limit")]
-DailyLossFractionMax = Annotated[float, Field(ge=0, le=1,
-    description="Loss since 00:00 UTC that blocks entries, fraction of that day's equity; 0: off")]
+    description="Leverage set at the venue: bounds the account's exposure over its equity")]
+CrossMargin = Annotated[bool, Field(
+    description="All equity backs each position; false: each has its own (isolated) margin")]
+KellyFraction = Annotated[float, Field(ge=0, le=1,
+    description="Risk at most this part of the Kelly bet of the strategy's own record; 0: no cap")]
+KellyTradesMin = Annotated[int, Field(ge=1,
+    description="Trades before that record counts")]
+ScoreSteps = Annotated[
+    tuple[Annotated[tuple[Score, Share], Field(strict=False)], ...],
+    Field(strict=False, max_length=4,
+    description="[score, share of the size] for scored signals, highest score first")]
 
 LegR = Annotated[float, Field(gt=0)]
 LegFraction = Annotated[float, Field(gt=0, le=1)]
@@ -82,16 +115,6 @@ LotSize = Annotated[Step, Field(description="Smallest quantity step, base")]
 QuantityMin = Annotated[Minimum, Field(description="Smallest order, base")]
 NotionalMinQuote = Annotated[Minimum, Field(description="Smallest order, quote")]
 # fmt: on
-
-
-class Group(BaseModel):
-    """A group of settings: frozen, strict, and closed to names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """The same group with some fields replaced, checked again as a whole."""
-        return type(self).model_validate({**self.model_dump(), **overrides})
 
 
 _overrides = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -181,6 +204,10 @@ class SizingSettings(Group):
     includes_costs: IncludesCosts
     notional_max_quote: NotionalMaxQuote
     leverage_max: LeverageMax
+    cross_margin: CrossMargin
+    kelly_fraction: KellyFraction
+    kelly_trades_min: KellyTradesMin
+    score_steps: ScoreSteps
 
     @model_validator(mode="after")
     def _mode_has_its_figure(self) -> Self:
@@ -201,21 +228,19 @@ class SizingOverrides(TypedDict, total=False):
     includes_costs: IncludesCosts
     notional_max_quote: NotionalMaxQuote
     leverage_max: LeverageMax
+    cross_margin: CrossMargin
+    kelly_fraction: KellyFraction
+    kelly_trades_min: KellyTradesMin
+    score_steps: ScoreSteps
 
 
-class LimitSettings(Group):
-    """What the account may not do."""
-
-    positions_max: PositionsMax
-    daily_loss_fraction_max: DailyLossFractionMax
-
-
-@_overrides
-class LimitOverrides(TypedDict, total=False):
-    """Some of LimitSettings."""
-
-    positions_max: PositionsMax
-    daily_loss_fraction_max: DailyLossFractionMax
+TierNotional = Annotated[float, Field(gt=0)]
+TierRate = Annotated[float, Field(gt=0, lt=1)]
+Tiers = Annotated[
+    tuple[Annotated[tuple[TierNotional, TierRate], Field(strict=False)], ...],
+    Field(strict=False, min_length=1, max_length=10),
+]
+"""[largest notional, maintenance margin rate] of each tier, smallest first."""
 
 
 class InstrumentSettings(Group):
@@ -292,7 +317,12 @@ class StrategySettings(Group):
         default_factory=SizingOverrides, description="Fields of `sizing` that differ"
     )
     limits: Annotated[LimitOverrides, BeforeValidator(_nothing_as_empty)] = Field(
-        default_factory=LimitOverrides, description="Fields of `limits` that differ"
+        default_factory=LimitOverrides,
+        description="Fields of `limits` that differ where it trades alone",
+    )
+    pace: Annotated[PaceOverrides, BeforeValidator(_nothing_as_empty)] = Field(
+        default_factory=PaceOverrides,
+        description="Fields of `pace` that differ; beside others: its own, on top of the account's",
     )
     fills: Annotated[FillOverrides, BeforeValidator(_nothing_as_empty)] = Field(
         default_factory=FillOverrides, description="Fields of `fills` that differ"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,6 +94,7 @@ def backtest(
     terminal.say_if_cold()
     with terminal.progress_bar() as progress:
         desk, parameters = _desk(config, every, lake, progress)
+        desk = counting(desk)
         if compare:
             names = list(dict.fromkeys([*names, *desk.settings.report.compare_with]))
         request = RunRequest(
@@ -109,6 +111,7 @@ def backtest(
             reports, columns = runs_app.compare_runs(desk, request)
         else:
             reports, columns = [runs_app.run_backtest(desk, request)], []
+    say_repairs(desk)
     folder = runs or desk.settings.runs.folder
     for made in reports:
         _show(made, folder, request, write=report)
@@ -134,12 +137,26 @@ def _desk(
     settings = loaded.settings.with_lake(lake)
     desk = Desk(
         store=bootstrap.open_lake(settings),
+        contexts=bootstrap.open_context(settings),
         settings=settings,
         clock=bootstrap.system_clock(),
         progress=progress,
         command_line=shlex.join(["tercel", *sys.argv[1:]]),
     )
     return desk, dict(loaded.strategy_overrides)
+
+
+def counting(desk: Desk) -> Desk:
+    """The desk with the research ledger open: what is run there is counted."""
+    from tercel import bootstrap
+
+    return replace(desk, ledger=bootstrap.open_ledger(desk.settings))
+
+
+def say_repairs(desk: Desk) -> None:
+    """What the research ledger had to repair, a line each."""
+    for line in desk.ledger.notices() if desk.ledger is not None else ():
+        terminal.problem(f"notice: {line}")
 
 
 def _moment(text: str | None, name: str, *, whole_day: bool) -> int | None:
