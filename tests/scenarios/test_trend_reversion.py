@@ -94,11 +94,6 @@ CASES = (
         "trend_neutral",
     ),
     Case("no reversion: two rising closes", (DIP, TWO_BACK), "asymmetry_gate_failed", "short"),
-    Case(
-        "an unchanged close is no rise",
-        (DIP, BACK.replace("97.2  97.8 97.1 97.7 10 9", "97.2  98 97.1 97.8 10 9"), EVEN),
-        "asymmetry_gate_failed",
-    ),
     Case("no divergence: sold on the way back", (DIP, SOLD), "asymmetry_gate_failed", "short"),
     Case("stretched and back in one candle", (DIP, BACK), "asymmetry_gate_failed",
          "short", {"zscore_memory": 0}),
@@ -160,6 +155,14 @@ def test_a_pivot_is_known_two_candles_later(side: Side) -> None:
 def test_how_long_a_stretch_is_remembered(memory: int, score: int, side: Side) -> None:
     said = said_at_the_end(side, DIP, BACK, LATE, values={"zscore_memory": memory})
     assert said.seen["reversion_score"] == score * side
+
+
+@EACH_SIDE
+def test_an_unchanged_close_is_neither_a_rise_nor_a_fall(side: Side) -> None:
+    """Rising, rising, 97.8, 97.8, 98: one rise in a row."""
+    lifted = BACK.replace("97.2  97.8 97.1 97.7 10 9", "97.2  98 97.1 97.8 10 9")
+    said = said_at_the_end(side, DIP, lifted, EVEN)
+    assert (said.seen["trend_score"], said.seen["reversion_score"]) == (side, 0)
 
 
 @EACH_SIDE
