@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tercel.adapters.config import LoadedSettings
     from tercel.adapters.lake import LakeBarStore, LakeContextStore
+    from tercel.adapters.ledger import LedgerFile
     from tercel.adapters.report.walk_log import TrialFile
     from tercel.app.fetch_data import BarSources
     from tercel.app.ports import Clock, Workers
@@ -50,6 +51,13 @@ def open_context(settings: Settings) -> LakeContextStore:
     from tercel.adapters.lake import LakeContextStore
 
     return LakeContextStore(settings.data.lake)
+
+
+def open_ledger(settings: Settings) -> LedgerFile:
+    """The research ledger: every trial ever run."""
+    from tercel.adapters.ledger import LedgerFile
+
+    return LedgerFile(settings.research.ledger)
 
 
 def system_clock() -> Clock:

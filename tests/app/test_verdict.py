@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.adapters.report.results_made import make_result
 
 from tercel.app.statistics import Statistics, summarise
+from tercel.app.trial_count import TrialCount
 from tercel.app.verdict import VerdictCode, judge
 
 BASE = summarise(make_result((), ((1.0, 101.0), (2.0, 103.0))))
@@ -131,3 +133,47 @@ def test_no_trades_and_few() -> None:
     one = judge(figures(1, 0.0, 0.0))
     assert "1 trade made nothing net; before costs they made nothing." in one.sentences
     assert "There is no buy-and-hold beside it" in str(one)
+
+
+def tried(ratios: list[float]) -> TrialCount:
+    return TrialCount(len(ratios), 2 * len(ratios), np.array(ratios))
+
+
+SHAPE: dict[str, float] = {"sharpe": 0.15 * math.sqrt(365), "skewness": 0.0, "kurtosis": 3.0}
+"""0.15 a day over 300 days: z = 0.15 * sqrt(299) / sqrt(1 + 0.15^2 / 2) = 2.58."""
+
+
+def test_the_best_of_many_trials_is_luck() -> None:
+    """100 trials whose ratios have a variance of 0.04^2 have a best one of 0.1 on average, so that
+    z = (0.15 - 0.1012) * 17.29 / 1.0056 = 0.84: 80 %, where a single trial has 99.5 %.
+    """
+    some = figures(100, 8.0, 5.0, **{**PROVEN, **SHAPE, "probabilistic_sharpe": 0.995})
+    spread = np.linspace(-1.0, 1.0, 100)
+    many = tried((0.04 * spread / spread.std(ddof=1)).tolist())
+    found = judge(some, HELD, many)
+    assert found.code is VerdictCode.LUCK_OF_MANY_TRIALS
+    assert found.headline == "Best of 100 trials, not distinguishable from luck"
+    said = str(found)
+    assert "100 trials of this strategy on this data are in the research ledger" in said
+    assert "would have a Sharpe ratio of 1.93 a year, this one has 2.87" in said
+    assert "true ratio is above zero is 79.9 % (95 % is asked for), not the more than 99 %" in said
+
+
+def test_a_profit_that_survives_all_trials_says_how_many() -> None:
+    some = figures(100, 8.0, 5.0, **{**PROVEN, **SHAPE})
+    found = judge(some, HELD, tried([0.15, 0.149, 0.148]))
+    assert found.code is VerdictCode.PROFITABLE_IN_SAMPLE
+    assert "counting that 3 trials are in the research ledger" in str(found)
+    assert "One backtest is one trial" not in str(found)
+
+
+def test_the_first_trial_is_told_so() -> None:
+    some = figures(100, 8.0, 5.0, **{**PROVEN, **SHAPE})
+    found = judge(some, HELD, tried([0.15]))
+    assert found.code is VerdictCode.PROFITABLE_IN_SAMPLE
+    assert "is 97.0 %, and the research ledger knows of no other trial" in str(found)
+
+
+def test_trials_change_no_verdict_that_is_none() -> None:
+    for poor in (figures(29, 5.0, 4.0, **SHAPE), figures(30, 3.0, 1.0, **SHAPE)):
+        assert judge(poor, HELD, tried([0.1, 0.2])) == judge(poor, HELD)

@@ -87,7 +87,7 @@ def test_several_symbols_trade_one_account(run: Run, tmp_path: Path) -> None:
     code, printed, _ = run("backtest three_r,swing BTCUSDT ETHUSDT --no-report")
     assert code == 0
     assert "synthetic ETHUSDT 1m" in printed
-    assert not (tmp_path / "runs").exists()
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == ["ledger.jsonl"]
 
 
 def test_compare_adds_swing_and_buy_and_hold(run: Run, tmp_path: Path) -> None:

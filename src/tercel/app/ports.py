@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from tercel.core.records import Records
 from tercel.domain.bars import BarSeries, Gap, SeriesKey
 from tercel.domain.context import ContextKey, ContextSeries
+from tercel.domain.trials import TrialRecord
 
 
 class Clock(Protocol):
@@ -307,4 +308,27 @@ class TrialLog(Protocol):
 
     def discard(self) -> None:
         """All is done: nothing of it is needed any more."""
+        ...
+
+
+class ResearchLedger(Protocol):
+    """Every trial that was ever run. It is only ever added to: nothing can be taken back."""
+
+    def append(self, trials: Sequence[TrialRecord]) -> None:
+        """Add `trials` in one durable write. Raises StorageError, DataError; then none is added.
+
+        Trials that are there already are added again: that they were repeated is kept too.
+        """
+        ...
+
+    def read(self, strategy: str, symbol: str) -> tuple[TrialRecord, ...]:
+        """All trials of that strategy name and symbol, oldest first, repeated ones repeatedly.
+
+        Raises DataError when the ledger is damaged or of another version, StorageError when it
+        cannot be read.
+        """
+        ...
+
+    def notices(self) -> tuple[str, ...]:
+        """What had to be repaired or passed over since it was opened, a line each."""
         ...

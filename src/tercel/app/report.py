@@ -6,7 +6,7 @@ computed there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tercel.app import wording
@@ -14,6 +14,7 @@ from tercel.app.benchmark import BUY_AND_HOLD
 from tercel.app.key_figures import key_figures
 from tercel.app.market_state import Series
 from tercel.app.statistics import Statistics, summarise
+from tercel.app.trial_count import TrialCount
 from tercel.app.verdict import Verdict, judge
 from tercel.domain.results import BacktestResult, RunRecord
 
@@ -25,6 +26,8 @@ class NamedRun:
     name: str
     result: BacktestResult
     statistics: Statistics
+    verdict: Verdict | None = None
+    """Where it was judged with more than its figures; None: they are judged alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,16 @@ def assess(
     *,
     bars: Series = None,
     benchmarks: Sequence[NamedRun] = (),
+    count_trials: Callable[[Statistics], TrialCount | None] | None = None,
 ) -> Report:
     """Statistics and verdict of a result, ready to be written.
 
     `benchmarks`: buy-and-hold of everything traded first: the verdict compares with it.
+    `count_trials` is told the statistics and says how many trials stand behind them.
     """
     statistics = summarise(result, bars=bars)
     held = benchmarks[0].statistics if benchmarks else None
-    verdict = judge(statistics, held)
+    verdict = judge(statistics, held, count_trials(statistics) if count_trials else None)
     return Report(result, statistics, verdict, record, bars, tuple(benchmarks))
 
 
@@ -121,4 +126,6 @@ def comparison(runs: Sequence[NamedRun]) -> tuple[tuple[str, ...], ...]:
 def _headline(run: NamedRun) -> str:
     """The verdict on a run; buy-and-hold is the measure, not the measured."""
     held = any(label.strategy == BUY_AND_HOLD for label in run.result.labels)
-    return "" if held else judge(run.statistics).headline
+    if held:
+        return ""
+    return (run.verdict or judge(run.statistics)).headline

@@ -6,7 +6,9 @@ The first rule that holds decides:
 3. no profit before costs: there is no edge at all;
 4. profit before costs, none after: the edge is smaller than its costs;
 5. profit after costs, but one that luck explains at 95 % (or a record too short): not yet evidence;
-6. otherwise profitable in this sample, which is one trial: more of them come next.
+6. where the research ledger counts the trials: profit that the luck of the best of so many explains
+   at 95 % (the deflated Sharpe ratio): not evidence;
+7. otherwise profitable in this sample, which is one trial: more of them come next.
 Buy-and-hold of the same bars is always told beside it.
 """
 
@@ -16,7 +18,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tercel.app.sharpe import PERIODS_A_YEAR
 from tercel.app.statistics import Statistics
+from tercel.app.trial_count import TrialCount, deflated_by
 from tercel.app.wording import count, number, percent, times
 
 WIPED_OUT_FRACTION = 0.99
@@ -38,6 +42,7 @@ class VerdictCode(StrEnum):
     NO_EDGE = "no_edge"
     EDGE_BELOW_COSTS = "edge_below_costs"
     NOT_DISTINGUISHABLE_FROM_LUCK = "not_distinguishable_from_luck"
+    LUCK_OF_MANY_TRIALS = "luck_of_many_trials"
     PROFITABLE_IN_SAMPLE = "profitable_in_sample"
 
 
@@ -60,21 +65,30 @@ HEADLINES: dict[VerdictCode, str] = {
     VerdictCode.NO_EDGE: "No edge even before costs",
     VerdictCode.EDGE_BELOW_COSTS: "No edge after costs",
     VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "Profit not distinguishable from luck yet",
+    VerdictCode.LUCK_OF_MANY_TRIALS: "Best of K trials, not distinguishable from luck",
     VerdictCode.PROFITABLE_IN_SAMPLE: "Profitable in this sample",
 }
+"""K stands for the number of trials."""
 
 
-def judge(statistics: Statistics, held: Statistics | None = None) -> Verdict:
-    """The verdict on `statistics`; `held` is buy-and-hold of the same bars."""
-    code = _code(statistics)
-    sentences = [_outcome(statistics), *_explanation(code, statistics)]
+def judge(
+    statistics: Statistics, held: Statistics | None = None, tried: TrialCount | None = None
+) -> Verdict:
+    """The verdict on `statistics`; `held` is buy-and-hold of the same bars, `tried` what the
+    research ledger knows of the same strategy and data (this run included).
+    """
+    code = _code(statistics, tried)
+    sentences = [_outcome(statistics), *_explanation(code, statistics, tried)]
     if statistics.end_quote <= 0.0:
         sentences.append("All of the capital was lost.")
     sentences.append(_beside_holding(statistics, held))
-    return Verdict(code, HEADLINES[code], tuple(sentences))
+    headline = HEADLINES[code]
+    if tried is not None and code is VerdictCode.LUCK_OF_MANY_TRIALS:
+        headline = headline.replace("K", count(tried.trials))
+    return Verdict(code, headline, tuple(sentences))
 
 
-def _code(statistics: Statistics) -> VerdictCode:
+def _code(statistics: Statistics, tried: TrialCount | None) -> VerdictCode:
     if statistics.net_fraction <= -WIPED_OUT_FRACTION:
         return VerdictCode.WIPED_OUT
     if statistics.trades < TRADES_MIN:
@@ -87,6 +101,8 @@ def _code(statistics: Statistics) -> VerdictCode:
     long_enough = statistics.track_record_days_min <= statistics.daily_returns
     if not (proven and long_enough):  # NaN: not proven
         return VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK
+    if tried is not None and not deflated_by(statistics, tried).probability >= CONFIDENCE:
+        return VerdictCode.LUCK_OF_MANY_TRIALS
     return VerdictCode.PROFITABLE_IN_SAMPLE
 
 
@@ -114,7 +130,7 @@ def _plural(amount: int, thing: str) -> str:
     return f"{count(amount)} {thing}{'' if amount == 1 else 's'}"
 
 
-def _explanation(code: VerdictCode, statistics: Statistics) -> list[str]:
+def _explanation(code: VerdictCode, statistics: Statistics, tried: TrialCount | None) -> list[str]:
     """Why this code: one or two sentences."""
     if code is VerdictCode.NOT_ENOUGH_TRADES:
         return [f"At least {TRADES_MIN} trades are needed before any figure means something."]
@@ -126,12 +142,44 @@ def _explanation(code: VerdictCode, statistics: Statistics) -> list[str]:
         return ["The edge is smaller than its costs.", _costs(statistics)]
     if code is VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK:
         return [_luck(statistics), _costs(statistics)]
-    return [
-        f"The probability that the true Sharpe ratio is above zero is "
-        f"{_certainty(statistics.probabilistic_sharpe)}, if this was the only thing ever tried.",
-        "One backtest is one trial: try other periods and symbols before believing it.",
-        _costs(statistics),
-    ]
+    if code is VerdictCode.LUCK_OF_MANY_TRIALS and tried is not None:
+        return [_luck_of_many(statistics, tried), _costs(statistics)]
+    return [_chance(statistics, tried), _next_step(tried), _costs(statistics)]
+
+
+def _chance(statistics: Statistics, tried: TrialCount | None) -> str:
+    """How likely the profit is more than luck, and what that assumes."""
+    said = "The probability that the true Sharpe ratio is above zero is"
+    alone = _certainty(statistics.probabilistic_sharpe)
+    if tried is None:
+        return f"{said} {alone}, if this was the only thing ever tried."
+    if tried.trials <= 1:
+        return f"{said} {alone}, and the research ledger knows of no other trial on this data."
+    deflated = _certainty(deflated_by(statistics, tried).probability)
+    return (
+        f"{said} {deflated}, counting that {count(tried.trials)} trials are in the research ledger "
+        "for this strategy on this data."
+    )
+
+
+def _next_step(tried: TrialCount | None) -> str:
+    several = tried is not None and tried.trials > 1
+    first = "One history is one history" if several else "One backtest is one trial"
+    return f"{first}: try other periods and symbols before believing it."
+
+
+def _luck_of_many(statistics: Statistics, tried: TrialCount) -> str:
+    """Why a profit that would be evidence alone is none among so many."""
+    found = deflated_by(statistics, tried)
+    year = math.sqrt(PERIODS_A_YEAR)
+    chance = "cannot be told" if math.isnan(found.probability) else percent(found.probability)
+    return (
+        f"{_plural(tried.trials, 'trial')} of this strategy on this data are in the research "
+        f"ledger. The best of so many worthless ones would have a Sharpe ratio of "
+        f"{number(found.benchmark * year)} a year, this one has {number(statistics.sharpe)}: the "
+        f"probability that the true ratio is above zero is {chance} (95 % is asked for), "
+        f"not the {_certainty(statistics.probabilistic_sharpe)} of a single trial."
+    )
 
 
 def _certainty(probability: float) -> str:

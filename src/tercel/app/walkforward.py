@@ -28,6 +28,7 @@ from tercel.app import equity_path
 from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold
 from tercel.app.folds import Fold, Part, Window, make_folds, windows_of
 from tercel.app.grid import Grid, GridLimits, Value, combinations, read_grid, refuse_fixed
+from tercel.app.ledger import record_trials, trials_of_sweep
 from tercel.app.ports import Progress, TrialLog, Workers
 from tercel.app.prepare import PreparedRun, RunRequest, prepare
 from tercel.app.report import NamedRun, named_run
@@ -197,10 +198,12 @@ def run_walk(desk: Desk, plan: WalkPlan, workers: Workers, log: TrialLog) -> Wal
     outcomes, links = _folds(plan, trials)
     spec = plan.job.spec
     start_quote = plan.job.account.start_quote
+    sweep = side_by_side(spec.series, trials)
+    profile = plan.prepared.cost_profiles[str(spec.label)]
+    record_trials(desk.ledger, trials_of_sweep(plan.job, sweep.whole, profile, desk.clock.now_ms()))
     made = chain(links, spec.series, start_quote, spec.label)
     tested = named_run("walk-forward", made.result)
     held = named_run(BUY_AND_HOLD, _held(plan, made.result))
-    sweep = side_by_side(spec.series, trials)
     known = WalkFigures(
         statistics=tested.statistics,
         held=held.statistics,

@@ -32,6 +32,7 @@ TONES: dict[VerdictCode, str] = {
     VerdictCode.NO_EDGE: "loss",
     VerdictCode.EDGE_BELOW_COSTS: "loss",
     VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "gross",
+    VerdictCode.LUCK_OF_MANY_TRIALS: "gross",
     VerdictCode.PROFITABLE_IN_SAMPLE: "gain",
 }
 

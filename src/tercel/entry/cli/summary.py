@@ -28,6 +28,7 @@ STYLES: dict[VerdictCode, str] = {
     VerdictCode.NO_EDGE: "bold red",
     VerdictCode.EDGE_BELOW_COSTS: "bold red",
     VerdictCode.NOT_DISTINGUISHABLE_FROM_LUCK: "bold yellow",
+    VerdictCode.LUCK_OF_MANY_TRIALS: "bold yellow",
     VerdictCode.PROFITABLE_IN_SAMPLE: "bold green",
 }
 

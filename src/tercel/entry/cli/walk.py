@@ -84,13 +84,14 @@ def walk(
     from tercel.app.strategies import load_strategy
     from tercel.app.walkforward import plan_walk, run_walk
     from tercel.domain.errors import InterruptedWorkError
-    from tercel.entry.cli.backtest import _desk, _moment
+    from tercel.entry.cli.backtest import _desk, _moment, counting, say_repairs
 
     every = [*(overrides or []), *([] if cash is None else [f"runs.start_quote={cash!r}"])]
     terminal.say_if_cold()
     with ExitStack() as opened:
         with terminal.progress_bar() as progress:
             desk, parameters = _desk(config, every, lake, progress)
+            desk = counting(desk)
             request = RunRequest(
                 strategies=(load_strategy(strategy),),
                 symbols=(symbol.upper(),),
@@ -109,6 +110,7 @@ def walk(
                 found = run_walk(desk, plan, crew, log)
             except KeyboardInterrupt:
                 raise InterruptedWorkError(_kept(plan, len(log.finished()))) from None
+        say_repairs(desk)
         _show(found, folder, write=report)
         log.discard()
 
