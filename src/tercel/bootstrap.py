@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tercel.adapters.config import LoadedSettings
     from tercel.adapters.lake import LakeBarStore, LakeContextStore
     from tercel.adapters.ledger import LedgerFile
+    from tercel.adapters.promotions import PromotionFiles
     from tercel.adapters.report.walk_log import TrialFile
     from tercel.app.fetch_data import BarSources
     from tercel.app.ports import Clock, Workers
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 def load_everything(config: Path | None = None, overrides: Sequence[str] = ()) -> LoadedSettings:
     """Settings with their origins, and the strategy parameters of `--set`. Raises ConfigError."""
-    from tercel.adapters.config import read_settings
+    from tercel.adapters.config import packaged_config_dir, read_settings
 
+    if config is not None and not config.exists() and config.parts[:-1] == ("config", "runs"):
+        # Those that come with Tercel are found from any folder.
+        config = packaged_config_dir() / "runs" / config.name
     return read_settings(run_file=config, overrides=overrides)
 
 
@@ -126,3 +130,10 @@ def trial_log(folder: Path, fingerprint: str, *, fresh: bool = False) -> TrialFi
     from tercel.adapters.report.walk_log import TrialFile
 
     return TrialFile(folder, fingerprint, fresh=fresh)
+
+
+def open_promotions(settings: Settings) -> PromotionFiles:
+    """What `tercel validate` promoted: paper and live ask it before they trade."""
+    from tercel.adapters.promotions import PromotionFiles
+
+    return PromotionFiles(Path(settings.validation.folder).expanduser())

@@ -352,7 +352,7 @@ class _Desk:
         return int(lengths.sum())
 
     def _bars_of(self, pieces: list[Market]) -> Records:
-        """(series, bars); as bytes: numpy copies records field by field, at a tenth of the speed."""
+        """(series, bars); as bytes: numpy copies records field by field, ten times slower."""
         if self._bars is None:
             return pieces[0].bars.reshape(1, -1)
         for row, piece in enumerate(pieces):

@@ -16,6 +16,7 @@ from tercel.app.series_choice import choose
 from tercel.app.signals import unknown_context
 from tercel.app.strategies import Strategy, load_strategy
 from tercel.app.trading_records import instrument_of, limits_record, pace_record, stream_record
+from tercel.core.codes import IntrabarMode
 from tercel.core.records import BAR, CONTEXT, Records
 from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.errors import DataError, UserError
@@ -24,6 +25,12 @@ from tercel.domain.settings import CostProfile, Settings
 from tercel.domain.times import DAY_MS, format_time
 
 FLOW_FILTER = "order_flow"
+FILL_MODES: dict[str, IntrabarMode] = {
+    "pessimistic": IntrabarMode.STOP_FIRST,
+    "neutral": IntrabarMode.OHLC_PATH,
+    "optimistic": IntrabarMode.OPTIMISTIC,
+}
+"""How much a bar whose inside is unknown is believed, worst first."""
 UNKNOWN_SHARE_WARNED = 0.001
 """Share of bars without an input from which it is told."""
 
@@ -43,6 +50,9 @@ class RunRequest:
     """Strategy parameters by name, from `--set`."""
     costs: str | None = None
     """A cost profile for every stream, instead of the strategy's or the venue's."""
+    fills: str | None = None
+    """pessimistic, neutral, optimistic or all (three runs side by side); None: as the settings
+    say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +213,8 @@ def _stream(
     check_book(profile, name, series)
     alone = len(request.strategies) == 1
     record = stream_record(settings, strategy, profile, instrument, alone=alone)
+    if request.fills in FILL_MODES:
+        record.rules.intrabar = FILL_MODES[request.fills]
     flow = flow_filter(settings, strategy, key.bar_ms)
     return StreamSpec(label, strategy, values, series, record, flow=flow), name
 

@@ -53,6 +53,8 @@ class Report:
     benchmarks: tuple[NamedRun, ...] = ()
     """Buy-and-hold of everything traded first, of single symbols after it."""
     look: ReportLook = ReportLook()
+    fills: tuple[NamedRun, ...] = ()
+    """The same run by each assumption about the inside of a bar, worst first; empty: not asked."""
 
 
 def named_run(name: str, result: BacktestResult, bars: Series = None) -> NamedRun:
@@ -77,6 +79,34 @@ def assess(
     held = benchmarks[0].statistics if benchmarks else None
     verdict = judge(statistics, held, count_trials(statistics) if count_trials else None)
     return Report(result, statistics, verdict, record, bars, tuple(benchmarks))
+
+
+FILL_ROWS = (
+    "Return",
+    "Return gross",
+    "Sharpe ratio",
+    "Maximum drawdown",
+    "Trades",
+    "Win rate",
+    "Profit factor",
+    "Average R",
+)
+
+
+def fill_rows(report: Report) -> tuple[tuple[str, ...], ...]:
+    """Header and rows of the fill interval: what the three assumptions change."""
+    header, *rows = comparison(report.fills)
+    return (header, *(row for row in rows if row[0] in FILL_ROWS))
+
+
+def fill_sentence(report: Report) -> str:
+    """The interval in words."""
+    nets = [run.statistics.net_fraction for run in report.fills]
+    low, high = wording.percent(min(nets)), wording.percent(max(nets))
+    return (
+        f"Depending on what came first inside a bar, the net return is {low} to {high}. "
+        "The truth lies between; the verdict above is of the run as asked."
+    )
 
 
 @dataclass(frozen=True, slots=True)

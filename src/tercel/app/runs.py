@@ -18,7 +18,7 @@ from tercel.app.backtest import simulate
 from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold, together
 from tercel.app.ledger import record_trials, trials_from
 from tercel.app.ports import BarStore, Clock, ContextStore, Progress, ResearchLedger
-from tercel.app.prepare import PreparedRun, RunRequest, own_overrides, prepare
+from tercel.app.prepare import FILL_MODES, PreparedRun, RunRequest, own_overrides, prepare
 from tercel.app.report import NamedRun, Report, ReportLook, assess, named_run
 from tercel.domain.bars import SeriesKey
 from tercel.domain.results import BacktestResult, RunRecord
@@ -45,12 +45,7 @@ class Desk:
 def run_backtest(desk: Desk, request: RunRequest) -> Report:
     """Prepare, trade and judge `request`. Raises TercelError."""
     prepared = prepare(desk.store, desk.settings, request, desk.contexts)
-    result = simulate(
-        prepared.specs,
-        prepared.account,
-        chunk_bars=desk.settings.runs.chunk_bars,
-        progress=desk.progress,
-    )
+    result = trade(desk, prepared)
     result = replace(result, warnings=(*result.warnings, *prepared.warnings))
     bars = [spec.series.bars for spec in prepared.specs]
     report = assess(
@@ -63,7 +58,33 @@ def run_backtest(desk: Desk, request: RunRequest) -> Report:
         ),
     )
     wanted = desk.settings.report
-    return replace(report, look=ReportLook(wanted.plot_dpi, wanted.worst_trades))
+    fills = fill_interval(desk, prepared) if request.fills == "all" else ()
+    return replace(report, look=ReportLook(wanted.plot_dpi, wanted.worst_trades), fills=fills)
+
+
+def trade(desk: Desk, prepared: PreparedRun) -> BacktestResult:
+    """Simulate a prepared run as the settings say."""
+    return simulate(
+        prepared.specs,
+        prepared.account,
+        chunk_bars=desk.settings.runs.chunk_bars,
+        progress=desk.progress,
+    )
+
+
+def fill_interval(desk: Desk, prepared: PreparedRun) -> tuple[NamedRun, ...]:
+    """The same run once for each of FILL_MODES, worst first: what is not known about the inside of
+    a bar, as an interval.
+    """
+    found = []
+    for name, mode in FILL_MODES.items():
+        specs = []
+        for spec in prepared.specs:
+            record = spec.settings.copy()
+            record.rules.intrabar = mode
+            specs.append(replace(spec, settings=record))
+        found.append(named_run(name, trade(desk, replace(prepared, specs=tuple(specs)))))
+    return tuple(found)
 
 
 def holdings(settings: Settings, prepared: PreparedRun) -> tuple[NamedRun, ...]:

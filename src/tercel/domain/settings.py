@@ -55,6 +55,7 @@ __all__ = [
     "LogSettings",
     "PaceSettings",
     "ReportSettings",
+    "RunChoice",
     "RunSettings",
     "Scalar",
     "Settings",
@@ -190,6 +191,20 @@ class RunSettings(Group):
     seed: int = Field(ge=0, lt=2**63, description="Seed of everything drawn at random")
 
 
+class RunChoice(Group):
+    """What a backtest trades when the command line does not say."""
+
+    strategies: tuple[str, ...] = Field(strict=False, description="Names, or paths of your own")
+    symbols: tuple[Symbol, ...] = Field(strict=False, description="Symbols, as the lake has them")
+    venue: Venue | None = Field(description="Needed where the lake has a symbol for several")
+    timeframe: str | None = Field(description="1m 5m 15m ...; null: the shortest there is")
+    start: Annotated[str, AfterValidator(_date)] | None = Field(description="First day, UTC")
+    end: Annotated[str, AfterValidator(_date)] | None = Field(description="Last day, UTC, included")
+    fills: Literal["pessimistic", "neutral", "optimistic", "all"] | None = Field(
+        description="What came first inside a bar; all: the three side by side"
+    )
+
+
 class ReportSettings(Group):
     """What a run's report shows."""
 
@@ -219,6 +234,7 @@ class Settings(Group):
     fetch: FetchSettings
     synthetic: SyntheticSettings
     runs: RunSettings
+    run: RunChoice
     report: ReportSettings
     log: LogSettings
     costs: CostSettings

@@ -19,6 +19,8 @@ from tercel.app.report import (
     NamedRun,
     Report,
     comparison,
+    fill_rows,
+    fill_sentence,
     waterfall,
 )
 from tercel.app.trade_groups import TradeGroup
@@ -160,6 +162,12 @@ def _parts(report: Report) -> list[_Part]:
             markup.steps(waterfall(net)),
             "What the same trades earned at reference prices, and what was paid to make them.",
         ),
+        _Part(
+            "fills",
+            "What the bars do not tell",
+            _side_by_side(fill_rows(report), "By assumption") if report.fills else "",
+            fill_sentence(report) if report.fills else "",
+        ),
         _Part("months", "Months", markup.months(net.monthly), "Net return by calendar month, UTC."),
         _Part("outcomes", "Outcomes", _outcomes(report)),
         _Part("hours", "Hour of entry", _hours(report), "UTC."),
@@ -181,6 +189,15 @@ def _parts(report: Report) -> list[_Part]:
             if any(result.strategy_reasons.values())
             else "",
             "Bars by the strategy's own reason for a signal, or for none.",
+        ),
+        _Part(
+            "stops",
+            "Stopped by a breaker",
+            markup.counts("Breaker", result.halts, sum(result.halts.values()), "stops")
+            if result.halts
+            else "",
+            "How often a breaker stopped the whole account; here it was let go on after the hours "
+            "that limits.resume_after_hours says.",
         ),
         _Part("worst", "Worst trades", _worst(report), "The losers that cost most, net."),
         _Part("definitions", "How it is computed", markup.definitions()),
@@ -320,15 +337,20 @@ def _footer(report: Report) -> str:
     )
 
 
+def _side_by_side(lines: Sequence[Sequence[str]], title: str) -> str:
+    """A header and rows of text as a table."""
+    head, *rest = lines
+    rows = (markup.row(line[0], [markup.cell(value) for value in line[1:]]) for line in rest)
+    return markup.table(head, rows, title)
+
+
 def comparison_page(runs: Sequence[NamedRun], title: str = "Runs side by side") -> str:
     """The runs as columns of one table, and their equity in one chart from the same capital."""
-    head, *lines = comparison(runs)
-    rows = (markup.row(line[0], [markup.cell(value) for value in line[1:]]) for line in lines)
     with drawing():
         chart = _together(runs)
     body = (
         f"<header><h1>{escape(title)}</h1></header><main>"
-        f"{markup.section('figures', 'Net figures', markup.table(head, rows, title))}"
+        f"{markup.section('figures', 'Net figures', _side_by_side(comparison(runs), title))}"
         f"{markup.section('equity', 'Equity', chart) if chart else ''}"
         f"{markup.section('definitions', 'How it is computed', markup.definitions())}</main>"
     )

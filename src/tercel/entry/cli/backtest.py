@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,17 +31,25 @@ tercel backtest three_r BTCUSDT --set ema_len=25 --set fills.intrabar=ohlc_path
 tercel backtest ./my_idea.py BTCUSDT ETHUSDT --cash 50000
 
 tercel backtest three_r BTCUSDT --compare
+
+tercel backtest three_r BTCUSDT --fills all
+
+tercel backtest --config config/runs/arena.yaml
 """
 
 
 def backtest(
     strategy: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="A strategy's name, or the path of your own file; several with commas."
+            help="A strategy's name, or the path of your own file; several with commas. "
+            "Default: run.strategies of --config."
         ),
-    ],
-    symbols: Annotated[list[str], typer.Argument(help="Symbols, as the lake has them.")],
+    ] = None,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Argument(help="Symbols, as the lake has them. Default: run.symbols of --config."),
+    ] = None,
     venue: Annotated[
         str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
     ] = None,
@@ -68,6 +77,12 @@ def backtest(
         str | None,
         typer.Option(help="Cost profile for every stream: binance_usdm, source1, free ..."),
     ] = None,
+    fills: Annotated[
+        str | None,
+        typer.Option(
+            help="What came first in a bar: pessimistic, neutral, optimistic; all: side by side."
+        ),
+    ] = None,
     compare: Annotated[
         bool,
         typer.Option(help="Each strategy alone, side by side with swing and buy-and-hold."),
@@ -87,7 +102,6 @@ def backtest(
     from tercel.app.prepare import RunRequest
     from tercel.app.strategies import load_strategy
 
-    names = list(dict.fromkeys(name for name in strategy.split(",") if name))
     every = [*(overrides or [])]
     if cash is not None:
         every.append(f"runs.start_quote={cash!r}")
@@ -95,17 +109,21 @@ def backtest(
     with terminal.progress_bar() as progress:
         desk, parameters = _desk(config, every, lake, progress)
         desk = counting(desk)
+        chosen = desk.settings.run
+        names = [*dict.fromkeys(strategy.split(","))] if strategy else [*chosen.strategies]
+        _check_choice(names, symbols or chosen.symbols, fills)
         if compare:
             names = list(dict.fromkeys([*names, *desk.settings.report.compare_with]))
         request = RunRequest(
-            strategies=tuple(load_strategy(name) for name in names),
-            symbols=tuple(dict.fromkeys(symbol.upper() for symbol in symbols)),
-            venue=venue,
-            timeframe=timeframe,
-            start_ms=_moment(start, "--from", whole_day=False),
-            end_ms=_moment(end, "--to", whole_day=True),
+            strategies=tuple(load_strategy(name) for name in names if name),
+            symbols=tuple(dict.fromkeys(each.upper() for each in symbols or chosen.symbols)),
+            venue=venue or chosen.venue,
+            timeframe=timeframe or chosen.timeframe,
+            start_ms=_moment(start or chosen.start, "--from", whole_day=False),
+            end_ms=_moment(end or chosen.end, "--to", whole_day=True),
             overrides=parameters,
             costs=costs,
+            fills=fills or chosen.fills,
         )
         if compare:
             reports, columns = runs_app.compare_runs(desk, request)
@@ -124,6 +142,20 @@ def backtest(
             stem = runs_app.folder_name([*names, "compared"], request.symbols, desk.clock.now_ms())
             path = write_comparison(folder / f"{stem}.html", columns)
             terminal.console().print(f"comparison: {path}", soft_wrap=True, markup=False)
+
+
+def _check_choice(names: Sequence[str], symbols: Sequence[str], fills: str | None) -> None:
+    """Raise UserError where nothing says what to trade, or `--fills` is no such mode."""
+    from tercel.app.prepare import FILL_MODES
+    from tercel.domain.errors import UserError
+
+    if not names or not symbols:
+        raise UserError(
+            "say what to trade: `tercel backtest STRATEGY SYMBOL...`, or a --config file with "
+            "run.strategies and run.symbols (such as config/runs/arena.yaml)"
+        )
+    if fills is not None and fills not in (*FILL_MODES, "all"):
+        raise UserError(f"--fills {fills}: expected {', '.join(FILL_MODES)} or all")
 
 
 def _desk(
@@ -173,11 +205,13 @@ def _moment(text: str | None, name: str, *, whole_day: bool) -> int | None:
 def _show(report: Report, folder: Path, request: RunRequest, *, write: bool) -> None:
     """Print the summary, then write the run folder and say where it is: drawing takes seconds."""
     from tercel.app.runs import folder_name
-    from tercel.entry.cli.summary import print_paths, print_summary
+    from tercel.entry.cli.summary import print_fills, print_paths, print_summary
 
     screen = terminal.console()
     benchmark = [(run.name, run.statistics) for run in report.benchmarks]
     print_summary(screen, report.result, report.statistics, report.verdict, benchmark)
+    if report.fills:
+        print_fills(screen, report)
     if write:
         from tercel.adapters.report import write_run
 

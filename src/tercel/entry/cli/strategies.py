@@ -22,10 +22,12 @@ def strategies(
 
     screen = console()
     if not name:
-        listing = table("strategy", "what it does", "parameters", numeric=("parameters",))
+        listing = table("strategy", "what it does", "needs", "parameters", numeric=("parameters",))
         for each in built_in_names():
             strategy = load_strategy(each)
-            listing.add_row(each, strategy.title, str(len(strategy.parameters.items)))
+            title = f"(filter) {strategy.title}" if strategy.is_filter else strategy.title
+            needs = ", ".join(strategy.needs)
+            listing.add_row(each, title, needs, str(len(strategy.parameters.items)))
         screen.print(listing)
         screen.print(
             "`tercel strategies NAME` shows parameters; `tercel new my_idea` starts your own."
@@ -33,6 +35,9 @@ def strategies(
         return
     strategy = load_strategy(name)
     screen.print(f"[bold]{name}[/bold]: {strategy.title.removeprefix(f'{strategy.name}: ')}")
+    screen.print(f"needs: {', '.join(strategy.needs) or 'open, high, low, close'}")
+    if strategy.uses:
+        screen.print(f"uses where known: {', '.join(strategy.uses)}")
     listing = table("parameter", "default", "range", "unit", "meaning", numeric=("default",))
     for item in strategy.parameters.items:
         listing.add_row(item.name, str(item.default), item.span, item.unit, item.meaning)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from tercel.app import wording
 from tercel.app.key_figures import Figure, key_figures
-from tercel.app.report import NamedRun, comparison, waterfall
+from tercel.app.report import (
+    NamedRun,
+    Report,
+    comparison,
+    fill_rows,
+    fill_sentence,
+    waterfall,
+)
 from tercel.app.statistics import Statistics
 from tercel.app.trade_groups import TradeGroup
 from tercel.app.verdict import Verdict, VerdictCode
@@ -54,6 +61,9 @@ def print_summary(
     if len(result.labels) > 1:
         _print_groups(console, "Stream", statistics.by_stream)
     _print_refusals(console, result)
+    for name, times in result.halts.items():
+        told = "once" if times == 1 else f"{times} times"
+        console.print(f"Stopped by {wording.title(name).lower()}: {told}", markup=False)
     _print_warnings(console, result)
 
 
@@ -81,6 +91,16 @@ def print_comparison(console: Console, runs: Sequence[NamedRun]) -> None:
     for line in lines:
         made.add_row(*line)
     console.print(made)
+
+
+def print_fills(console: Console, report: Report) -> None:
+    """The interval that the inside of the bars leaves open."""
+    head, *lines = fill_rows(report)
+    made = table(*head, title="What the bars do not tell", numeric=head[1:])
+    for line in lines:
+        made.add_row(*line)
+    console.print(made)
+    console.print(fill_sentence(report), markup=False)
 
 
 def _styled(figure: Figure) -> str:
