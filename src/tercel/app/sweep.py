@@ -15,6 +15,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +100,7 @@ def trial_from(data: bytes) -> Trial:
                 figures=found["figures"],
                 train_returns=found["train_returns"],
             )
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise StorageError(
             f"a kept result of the sweep cannot be read ({error}); --fresh starts over"
         ) from None

@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 NO_TRADES = "no combination traded on train"
 TOO_FEW = "no combination has {trades_min} trades on train"
-UNMEASURED = "no combination could be ranked on train: their returns do not vary"
+UNMEASURED = "no combination could be ranked on train: too few daily returns, or all alike"
 NOT_VALIDATED = "no candidate traded on validation"
 
 

@@ -6,6 +6,7 @@ that is lost (killed, out of memory, its machine gone) is replaced and its item 
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
@@ -45,8 +46,8 @@ class Bench:
 class RayWorkers:
     """ports.Workers on the cluster at `address`; `auto`: the running one, else one of its own here.
 
-    `count` workers; 0: one for each processor of the cluster. Raises UserError when Ray is not
-    installed.
+    `count` workers; 0: one for each processor of the cluster. Where Ray is in use already, that one
+    is used and left running. Raises UserError when Ray is not installed.
     """
 
     def __init__(self, address: str = AUTO, count: int = 0, wait_seconds: float = 30.0) -> None:
@@ -65,47 +66,55 @@ class RayWorkers:
         """Results in the order of `items`. Raises ClusterError, and what the work itself raises."""
         if not items:
             return
-        ray = self._connect()
+        ray = import_ray()
+        ours = not ray.is_initialized()
+        if ours:
+            self._connect(ray)
         try:
             count = self.count or max(int(ray.cluster_resources().get("CPU", 1)), 1)
             ray.util.register_serializer(Strategy, serializer=name_of, deserializer=named)
             crew = _Crew(ray, open_work, ray.put(shared), self.address)
             yield from crew.work(items, min(count, len(items)))
         finally:
-            ray.shutdown()
+            if ours:
+                ray.shutdown()
 
-    def _connect(self) -> Any:
-        """Ray, connected. Raises ClusterError when nothing answers in time."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    def _connect(self, ray: Any) -> None:
+        """Connect to the cluster. Raises ClusterError when nothing answers in time."""
         if self.address != AUTO:
             _knock(self.address, self.wait_seconds)
-        ray = import_module("ray")
         failed: list[Exception] = []
 
         def begin() -> None:
+            alone: dict[str, Any] = {"include_dashboard": False} if self.address == AUTO else {}
+            address = None if self.address == AUTO else self.address
             try:
-                ray.init(
-                    address=None if self.address == AUTO else self.address,
-                    include_dashboard=False if self.address == AUTO else None,
-                    configure_logging=False,
-                    log_to_driver=False,
-                )
+                ray.init(address=address, configure_logging=False, log_to_driver=False, **alone)
             except Exception as error:  # of Ray's many; told as one line
                 failed.append(error)
 
-        # A thread, since nothing bounds how long it waits for what is not a Ray cluster.
-        waiting = threading.Thread(target=begin, daemon=True)
-        waiting.start()
-        waiting.join(None if self.address == AUTO else self.wait_seconds)
-        if waiting.is_alive():
-            raise ClusterError(
-                f"no Ray cluster answers at {self.address} within {self.wait_seconds:g} seconds"
-            )
+        if self.address == AUTO:
+            # Not in a thread: the processes of a Ray of its own die with the thread that began it.
+            begin()
+        else:
+            # A thread, since nothing bounds how long it waits for what is not a Ray cluster.
+            waiting = threading.Thread(target=begin, daemon=True)
+            waiting.start()
+            waiting.join(self.wait_seconds)
+            if waiting.is_alive():
+                raise ClusterError(
+                    f"no Ray cluster answers at {self.address} within {self.wait_seconds:g} seconds"
+                )
         if failed:
             said = (str(failed[0]).strip().splitlines() or [type(failed[0]).__name__])[0]
             raise ClusterError(f"Ray cannot be used at {self.address}: {said}")
-        return ray
+
+
+def import_ray() -> Any:
+    """Ray, told to send no statistics of its use."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    return import_module("ray")
 
 
 def _knock(address: str, wait_seconds: float) -> None:
@@ -139,7 +148,7 @@ class _Crew:
         tries = [0] * len(items)
         coming = iter(range(len(items)))
         following = 0
-        for number in [n for n, _ in zip(coming, range(count), strict=False)]:
+        for number in itertools.islice(coming, count):
             self._give(self._hire(), number, items, busy)
         while busy:
             [finished], _ = self._ray.wait(list(busy), num_returns=1)
