@@ -1,5 +1,5 @@
-"""Digests over real bars, the same with and without the JIT: of a backtest without contexts, and of
-signals with them.
+"""Digests of backtests over real bars, without contexts and with them: the same with and without
+the JIT.
 
 `python -m tests.parity.plain_python` prints them, one strategy a line.
 """
@@ -86,7 +86,13 @@ def known_contexts(bars: Records, seed: int = 7) -> Records:
     return made
 
 
-def spec_of(strategy: Strategy, bars: Records, number: int = 0, **settings: Any) -> StreamSpec:
+def spec_of(
+    strategy: Strategy,
+    bars: Records,
+    number: int = 0,
+    contexts: Records | None = None,
+    **settings: Any,
+) -> StreamSpec:
     """A stream on real bars: 0.2 % risk, source 1's costs, a tenth of the volume."""
     given = {
         "mode": SizeMode.RISK,
@@ -105,6 +111,7 @@ def spec_of(strategy: Strategy, bars: Records, number: int = 0, **settings: Any)
         quick_values(strategy),
         BarSeries(SeriesKey("binance-spot", "BTCUSDT", "1m"), bars, (), ""),
         stream(strategy.plan, **given),
+        contexts,
     )
 
 
@@ -125,19 +132,18 @@ def signals_of(
 
 
 def digest_of_run(count: int) -> list[str]:
-    """SHA-256 for each strategy: over signals without and with contexts, and trades, fills and
-    equity of the strategies that trade without.
-    """
+    """SHA-256 for each strategy over signals, and trades, fills and equity of those that trade."""
     bars = real_bars(count)
-    contexts = known_contexts(bars)
     digests = []
     for name in built_in_names():
         strategy = load_strategy(name)
         digest = hashlib.sha256()
-        digest.update(signals_of(strategy, bars).tobytes())
-        digest.update(signals_of(strategy, bars, contexts).tobytes())
-        if not (strategy.is_filter or needs_context(strategy)):
-            result = simulate((spec_of(strategy, bars),), AccountSpec(10_000.0, new(LIMITS)))
+        for contexts in (None, known_contexts(bars)):
+            digest.update(signals_of(strategy, bars, contexts).tobytes())
+            if strategy.is_filter or (contexts is None and needs_context(strategy)):
+                continue
+            spec = spec_of(strategy, bars, contexts=contexts)
+            result = simulate((spec,), AccountSpec(10_000.0, new(LIMITS)))
             assert len(result.trades) > 0, name
             for part in (result.trades, result.fills, result.equity):
                 digest.update(part.tobytes())
