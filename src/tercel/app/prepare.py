@@ -161,6 +161,32 @@ def flow_filter(settings: Settings, strategy: Strategy, bar_ms: int) -> FlowFilt
     return FlowFilter(flow, flow.values(settings.strategy(flow.name).params, bar_ms), wanted)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MarketInput:
+    """The bars of one series, and what is known beside them."""
+
+    series: BarSeries
+    beside: ContextRows
+
+
+def market_inputs(
+    store: BarStore, settings: Settings, request: RunRequest, contexts: ContextStore | None = None
+) -> tuple[MarketInput, ...]:
+    """What the request's symbols are traded on, in their order. Raises UserError, DataError.
+
+    Runs of several strategies over the same symbols share it: bars are read and joined once.
+    """
+    found = []
+    for symbol in request.symbols:
+        key = choose(store.keys(), symbol, request.venue, request.timeframe)
+        series = read_series(store, key, request, settings.data.gaps)
+        beside = ContextRows(unknown_context(), {})
+        if contexts is not None:
+            beside = context_rows(contexts, store, series, settings.context)
+        found.append(MarketInput(series, beside))
+    return tuple(found)
+
+
 def prepare(
     store: BarStore, settings: Settings, request: RunRequest, contexts: ContextStore | None = None
 ) -> PreparedRun:
@@ -169,23 +195,31 @@ def prepare(
 
     `contexts` knows funding, open interest and the like; without it nothing is known beside bars.
     """
-    for strategy in request.strategies:
+    refuse_filters(request.strategies)
+    return prepare_on(market_inputs(store, settings, request, contexts), settings, request)
+
+
+def refuse_filters(strategies: Sequence[Strategy]) -> None:
+    """Raise UserError where one of `strategies` trades nothing itself."""
+    for strategy in strategies:
         if strategy.is_filter:
             raise UserError(
                 f"{strategy.name} is a filter and trades nothing itself; let it confirm another "
                 f"strategy with --set pace.flow_min=0.2"
             )
+
+
+def prepare_on(
+    inputs: Sequence[MarketInput], settings: Settings, request: RunRequest
+) -> PreparedRun:
+    """`prepare` on what is already read and joined. Raises UserError, DataError, ConfigError."""
     specs: list[StreamSpec] = []
     warnings: list[str] = []
     profiles: dict[str, str] = {}
     joined: dict[str, JoinedContext] = {}
-    for symbol in request.symbols:
-        key = choose(store.keys(), symbol, request.venue, request.timeframe)
-        series = read_series(store, key, request, settings.data.gaps)
-        beside = ContextRows(unknown_context(), {})
-        if contexts is not None:
-            beside = context_rows(contexts, store, series, settings.context)
-        joined.update({f"{key} {name}": told for name, told in beside.joined.items()})
+    for each in inputs:
+        series, beside = each.series, each.beside
+        joined.update({f"{series.key} {name}": told for name, told in beside.joined.items()})
         for strategy in request.strategies:
             spec, profile = _stream(settings, request, strategy, series, len(specs))
             profiles[str(spec.label)] = profile

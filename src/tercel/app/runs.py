@@ -24,6 +24,7 @@ from tercel.domain.bars import SeriesKey
 from tercel.domain.results import BacktestResult, RunRecord
 from tercel.domain.settings import Settings, redacted
 from tercel.domain.times import to_datetime
+from tercel.domain.trials import TrialKind
 
 COMPUTING_PACKAGES = ("numpy", "numba", "llvmlite", "polars")
 
@@ -45,21 +46,32 @@ class Desk:
 def run_backtest(desk: Desk, request: RunRequest) -> Report:
     """Prepare, trade and judge `request`. Raises TercelError."""
     prepared = prepare(desk.store, desk.settings, request, desk.contexts)
-    result = trade(desk, prepared)
-    result = replace(result, warnings=(*result.warnings, *prepared.warnings))
+    held = holdings(desk.settings, prepared)
+    report = judged(desk, prepared, trade(desk, prepared), held)
+    fills = fill_interval(desk, prepared) if request.fills == "all" else ()
+    return replace(report, fills=fills)
+
+
+def judged(
+    desk: Desk,
+    prepared: PreparedRun,
+    result: BacktestResult,
+    benchmarks: Sequence[NamedRun],
+    kind: TrialKind = "backtest",
+) -> Report:
+    """The report of what a prepared run traded; it is counted in the research ledger as `kind`."""
     bars = [spec.series.bars for spec in prepared.specs]
     report = assess(
-        result,
+        replace(result, warnings=(*result.warnings, *prepared.warnings)),
         record_of(desk, prepared),
         bars=bars if len(bars) > 1 else bars[0],
-        benchmarks=holdings(desk.settings, prepared),
+        benchmarks=benchmarks,
         count_trials=lambda found: record_trials(
-            desk.ledger, trials_from(prepared, found, desk.clock.now_ms())
+            desk.ledger, trials_from(prepared, found, desk.clock.now_ms(), kind)
         ),
     )
     wanted = desk.settings.report
-    fills = fill_interval(desk, prepared) if request.fills == "all" else ()
-    return replace(report, look=ReportLook(wanted.plot_dpi, wanted.worst_trades), fills=fills)
+    return replace(report, look=ReportLook(wanted.plot_dpi, wanted.worst_trades))
 
 
 def trade(desk: Desk, prepared: PreparedRun) -> BacktestResult:
