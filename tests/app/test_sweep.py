@@ -112,7 +112,7 @@ def test_train_is_measured_by_days_and_an_empty_window_by_nothing() -> None:
     windows = (window(bars, 0, BARS, Part.TRAIN), empty)
     job = replace(job_on(bars), windows=windows)
     trial = next(sweep(job, ThreadWorkers(1)))
-    assert trial.figures[0] == trial.whole[0]
+    assert trial.figures[0].tobytes() == trial.whole[0].tobytes()
     assert np.array_equal(trial.train_returns, trial.returns)
     assert trial.figures[1]["trades"] == trial.figures[1]["steps"] == 0
     assert np.isnan(trial.figures[1]["sharpe"])
