@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tercel.domain.errors import ConfigError, UserError
 from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
+from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
 from tercel.domain.research_settings import (
     Grids,
     OverfitSettings,
@@ -253,6 +254,9 @@ class Settings(Group):
     research: ResearchSettings
     overfit: OverfitSettings
     grids: Grids = Field(description="Values to try, by grid, strategy and parameter")
+    gate: GateSettings
+    validation: ValidationSettings
+    drift: DriftSettings
     gate: GateSettings
     validation: ValidationSettings
     drift: DriftSettings
