@@ -161,7 +161,6 @@ def said_at(h: History, i: int, p: dict[str, Any]) -> Said:
         "long" if trend > 0 else "short",
         p["stop_atr"] * h.atr[i],
         p["target_atr"] * h.atr[i],
-        score=12.5 * abs(composite),
     )
 
 

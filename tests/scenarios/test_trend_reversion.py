@@ -117,12 +117,12 @@ def test_what_is_said_at_the_last_candle(case: Case, side: Side) -> None:
 
 @EACH_SIDE
 def test_what_an_entry_asks_for(side: Side) -> None:
-    """1.5 ATR and 3 ATR; three points of eight are a score of 37.5."""
+    """1.5 ATR and 3 ATR; the composite is no score that a size could follow."""
     said = said_at_the_end(side, DIP, BACK)
     atr = float(said.signals[-1]["atr"])
     assert 1.0 < atr < 3.0
     assert said.entry == pytest.approx((side, 1.5 * atr, 3.0 * atr))
-    assert said.signals[-1]["score"] == 37.5
+    assert np.isnan(said.signals[-1]["score"])
     scores = [said.seen[name] for name in ("trend_score", "reversion_score", "volume_score")]
     assert scores == [side, side, side]
     assert said.seen["composite"] == 3 * side

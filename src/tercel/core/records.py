@@ -66,7 +66,7 @@ SIGNAL = rec(                            # one per closed bar
     ("stop_distance", "f8"),             # price; > 0 where side is not NONE
     ("target_distance", "f8"),           # price; NaN: the plan's R multiples count
     ("atr", "f8"),                       # price; for trailing by ATR; NaN where not needed
-    ("score", "f8"),                     # 0..100; NaN: the strategy does not score
+    ("score", "f8"),                     # 0..100, of a filter -1..1; NaN: it does not score
     ("reason", "i4"),                    # index into the strategy's REASONS
     ("side", "i1"),                      # codes.Side
     ("exit_long", "?"), ("exit_short", "?"),

@@ -119,9 +119,6 @@ USES = (
 
 PLAN = TradePlan(legs=((2.0, 1.0),), hold_minutes_max=90.0)
 
-SCORES = 8
-"""Layers that a composite sums up: three of price and volume, five external ones."""
-
 SEEN = rec(  # what the last evaluation looked at; NaN: a gate before it was shut, or unknown
     ("fast", "f8"),  # price: EMAs of the larger bars
     ("slow", "f8"),
@@ -382,9 +379,8 @@ def decide(state: Any, bar: Any, context: Any, params: Any) -> int:
 
 @kernel
 def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
-    """One closed bar in, one SIGNAL out. Its score is the composite's share of all layers, 0..100.
-
-    A short's composite is at most 0 and a long's at least 0, so that the share has no sign.
+    """One closed bar in, one SIGNAL out. The composite is no score of 0 to 100: it decides, and
+    is kept in `seen`.
     """
     forget(state.seen)
     read_prices(state, bar, params)
@@ -396,7 +392,6 @@ def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
         side = Side.LONG if reason == LONG else Side.SHORT
         enter(signal, side, params.stop_atr * state.seen.atr, reason)
         signal.target_distance = params.target_atr * state.seen.atr
-        signal.score = 100.0 * abs(state.seen.composite) / SCORES
 
 
 @kernel
