@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from tercel.domain.arena_settings import AllocatorSettings, ArenaSettings
 from tercel.domain.errors import ConfigError, UserError
-from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
 from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
 from tercel.domain.research_settings import (
     Grids,
@@ -257,9 +257,8 @@ class Settings(Group):
     gate: GateSettings
     validation: ValidationSettings
     drift: DriftSettings
-    gate: GateSettings
-    validation: ValidationSettings
-    drift: DriftSettings
+    arena: ArenaSettings
+    allocator: AllocatorSettings
     strategies: dict[str, StrategySettings] = Field(description="Overrides by strategy")
 
     @model_validator(mode="after")
