@@ -1,7 +1,7 @@
 """ports.ResearchLedger as a file of JSON lines.
 
 Why lines and not a database: the file can be read, searched and compared by any tool, grows by
-appending alone, and needs no library. A year of daily sweeps of 243 combinations is 50 MB.
+appending alone, and needs no library. A sweep of 243 combinations adds 0.16 MB.
 
 An append:
 1. takes the file's lock, and waits for whoever has it: a write takes milliseconds;

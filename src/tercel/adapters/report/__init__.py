@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING
 from tercel.app.report import NamedRun, Report
 
 if TYPE_CHECKING:
+    from tercel.adapters.report.overfit_page import OverfitPaths
     from tercel.adapters.report.run_folder import RunPaths
     from tercel.adapters.report.walk_folder import WalkPaths
     from tercel.adapters.report.walk_page import Section
+    from tercel.app.overfit_report import OverfitReport, TriedRun
     from tercel.app.walkforward import Walk
 
-__all__ = ["compare", "write_comparison", "write_run", "write_walk"]
+__all__ = [
+    "compare",
+    "newest_run",
+    "overfit_sections",
+    "read_tried_run",
+    "write_comparison",
+    "write_overfit",
+    "write_run",
+    "write_walk",
+]
 
 
 def write_run(folder: Path, report: Report) -> RunPaths:
@@ -46,3 +57,31 @@ def write_walk(folder: Path, walk: Walk, sections: Sequence[Section] = ()) -> Wa
     from tercel.adapters.report import walk_folder
 
     return walk_folder.write_walk(folder, walk, sections)
+
+
+def newest_run(folder: Path) -> Path:
+    """The newest run folder in `folder`. Raises UserError."""
+    from tercel.adapters.report import tried_run
+
+    return tried_run.newest_run(folder)
+
+
+def read_tried_run(folder: Path) -> TriedRun:
+    """A run folder read back for the tests against overfitting. Raises UserError or DataError."""
+    from tercel.adapters.report import tried_run
+
+    return tried_run.read_tried_run(folder)
+
+
+def write_overfit(folder: Path, found: OverfitReport) -> OverfitPaths:
+    """overfit.html and overfit.json into a run folder. Raises StorageError."""
+    from tercel.adapters.report import overfit_page
+
+    return overfit_page.write_overfit(folder, found)
+
+
+def overfit_sections(found: OverfitReport) -> list[Section]:
+    """The tests against overfitting as sections of another page."""
+    from tercel.adapters.report import overfit_page
+
+    return overfit_page.overfit_sections(found)

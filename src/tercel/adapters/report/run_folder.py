@@ -78,18 +78,24 @@ def write_run(folder: Path, report: Report) -> RunPaths:
 def write_comparison(path: Path, runs: Sequence[NamedRun], title: str = "") -> Path:
     """Write the page that shows `runs` side by side, atomically. Raises StorageError."""
     html = comparison_page(runs, title or "Runs side by side").encode()
+    write_file(path, html, "the comparison")
+    return path
+
+
+def write_file(path: Path, data: bytes, what: str) -> None:
+    """Write one file whole or not at all; one that is there is replaced. Raises StorageError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
             temporary = Path(file.name)
         try:
-            _write(temporary, html)
+            _write(temporary, data)
+            temporary.chmod(0o644)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"{path}: cannot write the comparison: {error.strerror}") from error
-    return path
+        raise StorageError(f"{path}: cannot write {what}: {error.strerror}") from error
 
 
 def equity_picture(report: Report) -> bytes:

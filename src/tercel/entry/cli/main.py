@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.walk:walk",
         "Walk-forward: choose parameters on the past, report them on what followed.",
     ),
+    "overfit": (
+        "tercel.entry.cli.overfit:overfit",
+        "Is a run more than the luck of the best of many trials?",
+    ),
     "data": (
         "tercel.entry.cli.data:app",
         "The data lake: import, fetch, list, check, repair, export, synthetic markets.",
