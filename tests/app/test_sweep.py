@@ -12,7 +12,7 @@ from tests.market_data import JIT, MINUTE_MS, invented_bars
 
 from tercel.adapters.workers import ThreadWorkers
 from tercel.app import sharpe
-from tercel.app.backtest import AccountSpec, StreamSpec, simulate
+from tercel.app.backtest import AccountSpec, StreamSpec, signals_for, simulate
 from tercel.app.equity_path import daily_returns
 from tercel.app.folds import Part, Span, Window
 from tercel.app.grid import GridLimits, combinations, read_grid
@@ -20,7 +20,7 @@ from tercel.app.strategies import load_strategy
 from tercel.app.sweep import SweepJob, day_ends, side_by_side, sweep, trial_from
 from tercel.core.codes import SizeMode
 from tercel.core.jit import new
-from tercel.core.records import LIMITS, Records
+from tercel.core.records import LIMITS, SIGNAL, Records
 from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.errors import StorageError
 from tercel.domain.results import StreamLabel
@@ -146,3 +146,13 @@ def test_a_trial_reads_back_and_damage_is_told() -> None:
     for broken in (b"", data[:50], b"nothing of the kind"):
         with pytest.raises(StorageError, match="--fresh starts over"):
             trial_from(broken)
+
+
+def test_what_a_buffer_held_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals are made in chunks, into whatever the combination before left."""
+    spec = job_on(invented_bars(1_000)).spec
+    whole = signals_for(spec)
+    monkeypatch.setattr("tercel.app.backtest.CHUNK_BARS", 300)
+    used = np.full(1_100 * SIGNAL.itemsize, 255, np.uint8).view(SIGNAL)
+    assert signals_for(spec, used).tobytes() == whole.tobytes()
+    assert (whole["side"] != 0).any()

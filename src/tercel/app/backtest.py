@@ -213,10 +213,18 @@ def simulate(
 
 
 def signals_for(spec: StreamSpec, out: Records | None = None) -> Records:
-    """Phase one alone: the SIGNAL of every bar of `spec`, into `out` where given."""
-    made = quiet_signals(len(spec.series.bars)) if out is None else out[: len(spec.series.bars)]
-    stream = _start(spec, 0)
-    _signal(stream, _market_of(spec), made)
+    """Phase one alone: the SIGNAL of every bar of `spec`, into `out` where given; whatever it held.
+
+    Chunk by chunk, so that signals are made quiet and written while they are in the cache.
+    """
+    count = len(spec.series.bars)
+    made = np.empty(count, SIGNAL) if out is None else out[:count]
+    stream, market = _start(spec, 0), _market_of(spec)
+    quiet = quiet_signals(min(CHUNK_BARS, count))
+    for first in range(0, count, CHUNK_BARS):
+        part = made[first : first + CHUNK_BARS]
+        part.view(np.uint8)[:] = quiet[: len(part)].view(np.uint8)
+        _signal(stream, market.part(first, first + len(part)), part)
     return made
 
 

@@ -25,9 +25,8 @@ from tercel.app.backtest import AccountSpec, StreamSpec, signals_for, trade_wind
 from tercel.app.equity_path import RUIN_FRACTION, day_boundaries
 from tercel.app.folds import Part, Window
 from tercel.app.ports import Workers
-from tercel.app.signals import quiet_signals
 from tercel.app.tape import RunTape
-from tercel.core.records import FILLS_PER_BAR, TRADES_PER_BAR, Records
+from tercel.core.records import FILLS_PER_BAR, SIGNAL, TRADES_PER_BAR, Records
 from tercel.domain.bars import BarSeries
 from tercel.domain.errors import StorageError
 from tercel.domain.results import BacktestResult
@@ -146,8 +145,7 @@ class SweepBench:
     def __init__(self, job: SweepJob) -> None:
         bars = len(job.spec.series.bars)
         self._job = job
-        self._quiet = quiet_signals(bars)
-        self._signals = np.empty_like(self._quiet)
+        self._signals = np.empty(bars, SIGNAL)
         self._tape = RunTape(bars, bars * FILLS_PER_BAR, bars * TRADES_PER_BAR)
         self._steps = _steps_of(job)
         self._whole_steps = _Steps(_rows(job.spec.series, 0, bars, day_ends(job.spec.series)))
@@ -188,7 +186,6 @@ class SweepBench:
     def _signalled(self, number: int) -> StreamSpec:
         """The stream of combination `number`, its signals in the buffer."""
         spec = replace(self._job.spec, values=self._job.combinations[number])
-        self._signals.view(np.uint8)[:] = self._quiet.view(np.uint8)
         signals_for(spec, self._signals)
         return spec
 
