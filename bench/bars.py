@@ -17,6 +17,7 @@ import numpy as np
 from bench.child import ChildRun, run_child
 from bench.measurement import MS_PER_S, Measurement, time_ms
 from bench.sma_cross import KEY, own_averages
+from bench.sweep import sweep
 from tercel.adapters.lake import LakeBarStore
 from tercel.adapters.synthetic import generate, market_named
 from tercel.app.backtest import AccountSpec, StreamSpec, open_account, open_streams, simulate
@@ -209,6 +210,7 @@ def synth(desk: Desk) -> list[Measurement]:
 
 SUITES: dict[str, Callable[[Desk], list[Measurement]]] = {
     "three_r": three_r,
+    "sweep": sweep,
     "cold": cold,
     "process": process,
     "help": tool,
