@@ -239,15 +239,15 @@ def _sentences(
         f"{percent(equal.net_fraction)} with {percent(equal.drawdown)}; the best in hindsight, "
         f"{best.name.removesuffix(' (hindsight)')}, made {percent(best.net_fraction)}.",
         f"Its advantage over equal weights was {percent(difference.estimate)} a year, with a "
-        f"{percent(confidence)} interval from {percent(difference.low)} to "
+        f"{number(confidence * 100.0, 0)} % interval from {percent(difference.low)} to "
         f"{percent(difference.high)}.",
         f"On average {percent(ours.invested_mean)} of the capital was at work, the rest was cash; "
         f"{number(float(ours.turnover.sum()), 1)} times the capital was moved.",
     ]
-    if ours.invested_mean < MOSTLY_CASH_FRACTION and code is AllocationCode.BETTER:
+    if 0.0 < ours.invested_mean < MOSTLY_CASH_FRACTION and code is AllocationCode.BETTER:
         said.append("It was better by staying out, not by choosing well.")
     if ours.net_fraction < 0.0:
         said.append("Keeping all of it in cash would have been better still.")
-    elif ours.net_fraction == 0.0:
+    elif ours.invested_mean == 0.0:
         said.append("It never invested: no strategy had earned its capital.")
     return tuple(said)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from tercel.app.report import NamedRun, Report
 
 if TYPE_CHECKING:
+    from tercel.adapters.report.arena_folder import ArenaPaths
     from tercel.adapters.report.overfit_page import OverfitPaths
     from tercel.adapters.report.run_folder import RunPaths
     from tercel.adapters.report.walk_folder import WalkPaths
     from tercel.adapters.report.walk_page import Section
+    from tercel.app.arena import Arena
     from tercel.app.overfit_report import OverfitReport, TriedRun
     from tercel.app.walkforward import Walk
 
@@ -21,6 +23,7 @@ __all__ = [
     "newest_run",
     "overfit_sections",
     "read_tried_run",
+    "write_arena",
     "write_comparison",
     "write_overfit",
     "write_run",
@@ -85,3 +88,10 @@ def overfit_sections(found: OverfitReport) -> list[Section]:
     from tercel.adapters.report import overfit_page
 
     return overfit_page.overfit_sections(found)
+
+
+def write_arena(folder: Path, arena: Arena) -> ArenaPaths:
+    """Write the run folder of an arena, whole or not at all. Raises UserError, StorageError."""
+    from tercel.adapters.report import arena_folder
+
+    return arena_folder.write_arena(folder, arena)

@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.walk:walk",
         "Walk-forward: choose parameters on the past, report them on what followed.",
     ),
+    "arena": (
+        "tercel.entry.cli.arena:arena",
+        "Every strategy on the same bars with the same capital, ranked; an allocator, tested.",
+    ),
     "overfit": (
         "tercel.entry.cli.overfit:overfit",
         "Is a run more than the luck of the best of many trials?",
