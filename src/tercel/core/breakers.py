@@ -445,9 +445,14 @@ def day_ago_equity(account: Any) -> float:
 @kernel
 def judge_account(account: Any, time: int) -> bool:
     """Once the account is marked at `time`: True when a breaker has just stopped it."""
-    if account.halted != 0 or account.hours == 0:
-        return False
     limits = account.limits
+    watched = (
+        limits.loss_24h_fraction_max
+        + limits.session_loss_fraction_max
+        + limits.daily_loss_fraction_max
+    )
+    if watched == 0.0 or account.halted != 0 or account.hours == 0:
+        return False
     equity = account.equity_quote
     reason = 0
     if fallen(equity, day_ago_equity(account), limits.loss_24h_fraction_max):

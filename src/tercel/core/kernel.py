@@ -255,7 +255,7 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
     cursors = np.zeros(len(streams), np.int64)
     awake = np.zeros(len(streams), np.bool_)
     last_context = contexts.shape[1] - 1
-    bar_ms = streams[0].bar_ms
+    bar_ms, equity, rows = streams[0].bar_ms, tape.equity, tape.counts[0]
     time = earliest(streams, bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
@@ -298,9 +298,10 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
                         filled = True
             if filled:
                 mark(account, streams, time + bar_ms)
-        write_equity(account, tape.equity[tape.counts[0]], time + bar_ms)
-        tape.counts[0] += 1
+        write_equity(account, equity[rows], time + bar_ms)
+        rows += 1
         time = following
+    tape.counts[0] = rows
 
 
 @kernel
