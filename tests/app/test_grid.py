@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tercel.adapters.config import packaged_config_dir
 from tercel.app.grid import GridLimits, combinations, read_grid, refuse_fixed
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import load_settings
@@ -27,6 +28,19 @@ def test_the_grid_of_the_source_has_243_combinations() -> None:
     assert len(every) == grid.size == 243
     assert len({tuple(values.items()) for values in every}) == 243
     assert every[0]["vol_window"] == 240, "what does not vary keeps its default"
+
+
+SHIPPED = [(name, strategy) for name, by in load_settings().grids.items() for strategy in by]
+
+
+@pytest.mark.parametrize(("name", "strategy"), SHIPPED)
+def test_every_grid_that_ships_can_be_tried_and_is_documented(name: str, strategy: str) -> None:
+    loaded = load_strategy(strategy)
+    grid = read_grid(name, loaded, load_settings().grids)
+    assert len(combinations(grid, loaded, {}, LIMITS)) == grid.size
+    sizes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in grid.axes)
+    text = (packaged_config_dir().parent / "docs" / "configuration.md").read_text()
+    assert f"| `{name}` | `{strategy}` | {sizes} = {grid.size} |" in text
 
 
 def test_the_last_parameter_changes_fastest() -> None:
@@ -86,7 +100,7 @@ def test_mistakes_are_one_line(text: str, said: str) -> None:
 
 def test_a_grid_without_this_strategy_names_those_that_have_it() -> None:
     grids = load_settings().grids
-    with pytest.raises(UserError, match=r"source1 has nothing for swing; .* small"):
+    with pytest.raises(UserError, match=r"source1 has nothing for swing; .* main, small"):
         read_grid("source1", SWING, grids)
     with pytest.raises(UserError, match="write one out with --grid"):
         read_grid("source1", SWING, {"source1": grids["source1"]})

@@ -78,3 +78,5 @@ def test_nothing_chosen_is_no_result(plain: Statistics) -> None:
     assert "All 3 folds stayed in cash." in str(verdict)
     assert "most of these lose" not in str(verdict)
     assert "On train" not in str(verdict)
+    idle = judge_walk(figures(plain, fold_nets=(), whole_nets=np.zeros(4)))
+    assert "none of 4 combinations made or lost anything" in str(idle)

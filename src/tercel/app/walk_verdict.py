@@ -166,13 +166,15 @@ def _shrinkage(figures: WalkFigures) -> list[str]:
 
 def _everybody(nets: Floats) -> str:
     """All combinations over all the data: what one of them at random would have done."""
-    won = int(np.count_nonzero(nets > 0.0))
+    won, lost = int(np.count_nonzero(nets > 0.0)), int(np.count_nonzero(nets < 0.0))
+    if won + lost == 0:
+        return f"Over all the data, none of {count(len(nets))} combinations made or lost anything."
     said = (
         f"Over all the data, {count(won)} of {count(len(nets))} combinations made money after "
         f"costs; the middle one {moved(float(np.median(nets)))}, the best "
         f"{moved(float(nets.max()))}, the worst {moved(float(nets.min()))}"
     )
-    if won * 2 >= len(nets):
+    if lost * 2 <= len(nets):
         return f"{said}."
     return f"{said}: as most strategies do, most of these lose after costs."
 

@@ -94,4 +94,5 @@ def _cell(value: float, strongest: float, said: Callable[[float], str]) -> str:
         return f'<td class="n">{wording.UNKNOWN}</td>'
     share = abs(value) / strongest * SHADE_MAX if strongest > 0.0 else 0.0
     colour = f"color-mix(in srgb,var(--{markup.tone(value) or 'held'}) {share:.0f}%,var(--panel))"
-    return f'<td class="n" style="background:{colour}">{escape(wording.typeset(said(value)))}</td>'
+    style = f"background:{colour};print-color-adjust:exact"
+    return f'<td class="n" style="{style}">{escape(wording.typeset(said(value)))}</td>'
