@@ -148,6 +148,21 @@ def test_a_strategy_that_never_trades_stays_in_cash(lake: Path) -> None:
     assert walk_page(walk).count("nothing chosen") == len(walk.folds)
 
 
+def test_a_strategy_that_always_trades(lake: Path, tmp_path: Path) -> None:
+    """A signal at every bar: what cannot be entered is refused and counted."""
+    file = tmp_path / "follower.py"
+    file.write_text(FOLLOWER)
+    desk = desk_on(lake, *SHORT)
+    request = RunRequest((load_strategy(str(file)),), ("BTCUSDT",), overrides={"ratio": 1.0})
+    plan = plan_walk(desk, request, "direction=-1,1")
+    walk = run_walk(desk, plan, ThreadWorkers(2), MemoryLog())
+    bars = len(plan.job.spec.series.bars)
+    assert set(walk.sweep.whole["signals"]) == {bars}
+    assert all(walk.by_part(Part.TEST)["signals"].ravel() == 180)
+    assert all(outcome.choice.chosen is not None for outcome in walk.folds)
+    assert sum(walk.chain.result.refusals.values()) > 0
+
+
 def test_one_strategy_and_one_symbol(lake: Path) -> None:
     desk = desk_on(lake, *SHORT)
     swing = load_strategy("swing")
