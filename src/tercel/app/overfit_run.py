@@ -12,7 +12,7 @@ from tercel.app.sweep import span_of
 from tercel.app.trial_count import most_tried
 from tercel.app.walkforward import Walk
 from tercel.domain.bars import BarSeries, SeriesKey
-from tercel.domain.errors import DataError
+from tercel.domain.errors import DataError, UserError
 from tercel.domain.research_settings import OverfitSettings
 
 
@@ -23,12 +23,14 @@ def examine_run(
     return examine(run, settings, most_tried(ledger, run.asked), prices_of(run, store))
 
 
-def examine_walk(desk: Desk, walk: Walk) -> OverfitReport:
-    """Test a walk-forward that was just made, its bars at hand. Raises UserError as `examine`."""
+def examine_walk(desk: Desk, walk: Walk) -> OverfitReport | str:
+    """Test a walk-forward that was just made, its bars at hand; or why it cannot be tested."""
     run = tried_walk(walk)
-    spec = walk.plan.job.spec
     tried = None if desk.ledger is None else most_tried(desk.ledger, run.asked)
-    return examine(run, desk.settings.overfit, tried, _cut(spec.series, run))
+    try:
+        return examine(run, desk.settings.overfit, tried, _cut(walk.plan.job.spec.series, run))
+    except UserError as error:
+        return str(error)
 
 
 def tried_walk(walk: Walk) -> TriedRun:

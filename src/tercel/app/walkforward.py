@@ -150,9 +150,8 @@ def plan_walk(desk: Desk, request: RunRequest, grid_text: str) -> WalkPlan:
     refuse_fixed(grid, request.overrides)
     own = desk.settings.strategy(strategy.name).params
     first = {axis.name: axis.values[0] for axis in grid.axes}
-    prepared = prepare(
-        desk.store, desk.settings, replace(request, overrides={**request.overrides, **first})
-    )
+    wanted = replace(request, overrides={**request.overrides, **first})
+    prepared = prepare(desk.store, desk.settings, wanted, desk.contexts)
     spec = prepared.specs[0]
     every = combinations(
         grid,

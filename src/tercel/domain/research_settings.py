@@ -82,7 +82,7 @@ class OverfitSettings(Group):
     """`tercel overfit`: how far a result can be believed after many have been tried."""
 
     returns_min: int = Field(
-        ge=10, le=10_000, description="Daily returns without which nothing is computed"
+        ge=2, le=10_000, description="Daily returns without which nothing is computed"
     )
     blocks: int = Field(
         ge=2, le=20, description="Blocks of the probability of overfitting, an even number"

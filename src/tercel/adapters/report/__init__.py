@@ -83,8 +83,8 @@ def write_overfit(folder: Path, found: OverfitReport) -> OverfitPaths:
     return overfit_page.write_overfit(folder, found)
 
 
-def overfit_sections(found: OverfitReport) -> list[Section]:
-    """The tests against overfitting as sections of another page."""
+def overfit_sections(found: OverfitReport | str) -> list[Section]:
+    """The tests against overfitting as sections of another page, or why there are none."""
     from tercel.adapters.report import overfit_page
 
     return overfit_page.overfit_sections(found)

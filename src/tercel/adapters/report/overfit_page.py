@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ TONES: dict[OverfitCode, str] = {
 def overfit_page(found: OverfitReport) -> str:
     """The page of one run."""
     verdict, title = judge_overfit(found), f"Overfitting of {found.run.name}"
-    parts = [part for part in overfit_sections(found) if part.body]
+    parts = [part for part in _sections(found) if part.body]
     body = "".join(
         markup.section(part.identity, part.title, part.body, part.note) for part in parts
     )
@@ -58,8 +58,22 @@ def overfit_page(found: OverfitReport) -> str:
     )
 
 
-def overfit_sections(found: OverfitReport) -> list[Section]:
-    """The table and the pictures, for this page and for others."""
+def overfit_sections(found: OverfitReport | str) -> list[Section]:
+    """Verdict, table and pictures for another page; or why there are none."""
+    if isinstance(found, str):
+        said = f"<p>Not tested: {markup.text(found)}.</p>"
+        return [Section("overfitting", "Overfitting", said)]
+    verdict = judge_overfit(found)
+    said = (
+        f"<p><strong>{markup.text(verdict.headline)}.</strong> "
+        f"{markup.text(' '.join(verdict.sentences))}</p>"
+    )
+    first, *others = _sections(found)
+    return [replace(first, body=said + first.body), *others]
+
+
+def _sections(found: OverfitReport) -> list[Section]:
+    """The table and the pictures."""
     with drawing():
         return [
             Section("overfitting", "Overfitting: figures", _table(found), _NOTE),

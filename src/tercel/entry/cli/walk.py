@@ -11,6 +11,7 @@ import typer
 from tercel.entry.cli import terminal
 
 if TYPE_CHECKING:
+    from tercel.app.runs import Desk
     from tercel.app.walkforward import Walk, WalkPlan
 
 EPILOG = """Examples:
@@ -111,7 +112,7 @@ def walk(
             except KeyboardInterrupt:
                 raise InterruptedWorkError(_kept(plan, len(log.finished()))) from None
         say_repairs(desk)
-        _show(found, folder, write=report)
+        _show(desk, found, folder, write=report)
         log.discard()
 
 
@@ -122,7 +123,7 @@ def _kept(plan: WalkPlan, finished: int) -> str:
     )
 
 
-def _show(found: Walk, folder: Path, *, write: bool) -> None:
+def _show(desk: Desk, found: Walk, folder: Path, *, write: bool) -> None:
     """Print the summary, then write the run folder and say where it is."""
     from tercel.app.runs import folder_name
     from tercel.entry.cli.backtest import _free
@@ -132,11 +133,13 @@ def _show(found: Walk, folder: Path, *, write: bool) -> None:
     screen = terminal.console()
     print_walk(screen, found)
     if write:
-        from tercel.adapters.report import write_walk
+        from tercel.adapters.report import overfit_sections, write_walk
+        from tercel.app.overfit_run import examine_walk
 
+        sections = overfit_sections(examine_walk(desk, found))
         label = found.plan.job.spec.label
         stem = folder_name(["walk", label.strategy], [label.symbol], found.record.created_time)
-        written = write_walk(_free(folder / stem), found)
+        written = write_walk(_free(folder / stem), found, sections)
         print_paths(
             screen,
             {"report": written.report, "walk": written.walk, "trials": written.trials},
