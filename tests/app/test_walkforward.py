@@ -34,6 +34,12 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_synthetic_lake(tmp_path_factory.mktemp("walk") / "lake")
 
 
+@pytest.fixture(scope="session")
+def whole(lake: Path) -> Walk:
+    """One walk in one go, by one thread."""
+    return walked(lake)
+
+
 def walked(lake: Path, *settings: str, workers: int = 1, log: MemoryLog | None = None) -> Walk:
     desk, plan = quick_plan(lake, *settings)
     return run_walk(desk, plan, ThreadWorkers(workers), log or MemoryLog())
@@ -50,8 +56,8 @@ def everything(walk: Walk) -> list[bytes]:
     ]
 
 
-def test_only_the_choice_of_each_fold_is_chained(lake: Path) -> None:
-    walk = walked(lake)
+def test_only_the_choice_of_each_fold_is_chained(whole: Walk) -> None:
+    walk = whole
     assert len(walk.folds) >= 2
     bench = SweepBench(walk.plan.job)
     product = 1.0
@@ -71,10 +77,10 @@ def test_only_the_choice_of_each_fold_is_chained(lake: Path) -> None:
     assert walk.held.statistics.start_time == walk.statistics.start_time
 
 
-def test_choices_do_not_know_what_follows(lake: Path) -> None:
+def test_choices_do_not_know_what_follows(lake: Path, whole: Walk) -> None:
     """Bars from the first test on are replaced: the first choice and its train stay."""
     desk, plan = quick_plan(lake)
-    walk = run_walk(desk, plan, ThreadWorkers(1), MemoryLog())
+    walk = whole
     test = plan.job.windows[Part.TEST]
     bars = plan.job.spec.series.bars.copy()
     for name in ("open", "high", "low", "close"):
@@ -87,21 +93,20 @@ def test_choices_do_not_know_what_follows(lake: Path) -> None:
     assert repr(walk.folds[0].test) != repr(other.folds[0].test)
 
 
-def test_workers_do_not_change_a_byte(lake: Path) -> None:
-    assert everything(walked(lake)) == everything(walked(lake, workers=3))
+def test_workers_do_not_change_a_byte(lake: Path, whole: Walk) -> None:
+    assert everything(whole) == everything(walked(lake, workers=3))
 
 
-def test_a_stopped_walk_goes_on_and_gives_the_same_bytes(lake: Path) -> None:
-    whole = everything(walked(lake))
+def test_a_stopped_walk_goes_on_and_gives_the_same_bytes(lake: Path, whole: Walk) -> None:
     log = MemoryLog(stop_after=2)
     with pytest.raises(KeyboardInterrupt):
         walked(lake, log=log)
     assert sorted(log.kept) == [0, 1]
     again = MemoryLog(log.kept)
-    assert everything(walked(lake, log=again)) == whole
+    assert everything(walked(lake, log=again)) == everything(whole)
     assert again.saved == 2, "only what was missing is computed"
     finished = MemoryLog(again.kept)
-    assert everything(walked(lake, log=finished)) == whole
+    assert everything(walked(lake, log=finished)) == everything(whole)
     assert finished.saved == 0
 
 
@@ -122,8 +127,8 @@ def test_the_fingerprint_names_what_decides(lake: Path) -> None:
     assert len(changed | {first}) == 6
 
 
-def test_whole_runs_fill_the_matrix(lake: Path) -> None:
-    walk = walked(lake)
+def test_whole_runs_fill_the_matrix(whole: Walk) -> None:
+    walk = whole
     spec = walk.plan.job.spec
     for number, values in enumerate(walk.plan.job.combinations):
         alone = simulate((replace(spec, values=values),), walk.plan.job.account)

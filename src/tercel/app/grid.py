@@ -68,12 +68,8 @@ class GridLimits:
 
 def read_grid(text: str, strategy: Strategy, grids: Grids) -> Grid:
     """The grid that `text` names or writes out, for `strategy`. Raises UserError."""
-    if "=" in text:
-        axes = _written(text)
-        name = text.strip()
-    else:
-        axes = _named(text.strip(), strategy, grids)
-        name = text.strip()
+    name = text.strip()
+    axes = _written(name) if "=" in name else _named(name, strategy, grids)
     return Grid(name, tuple(_axis(strategy, key, values) for key, values in axes.items()))
 
 
