@@ -108,14 +108,9 @@ def rebalances(
 ) -> tuple[Rebalance, ...]:
     """A rebalance at each of `times` (ascending); trades from a moment on never change it.
 
-    Raises UserError where the floors of all strategies are more than the capital.
+    Raises UserError as `check_floors`.
     """
-    if settings.floor_fraction * len(evidence) > 1.0:
-        raise UserError(
-            f"allocator.floor_fraction {settings.floor_fraction:g} for each of "
-            f"{len(evidence)} strategies is more than the whole capital; choose at most "
-            f"{1.0 / len(evidence):.3g}"
-        )
+    check_floors(len(evidence), settings)
     paused = [False] * len(evidence)
     made = []
     for time_ms in times:
@@ -123,6 +118,15 @@ def rebalances(
         paused = [stake.standing is Standing.PAUSED for stake in found.stakes]
         made.append(found)
     return tuple(made)
+
+
+def check_floors(strategies: int, settings: AllocatorSettings) -> None:
+    """Raise UserError where the floors of so many strategies are more than the capital."""
+    if settings.floor_fraction * strategies > 1.0:
+        raise UserError(
+            f"allocator.floor_fraction {settings.floor_fraction:g} for each of {strategies} "
+            f"strategies is more than the whole capital; choose at most {1.0 / strategies:.3g}"
+        )
 
 
 def _rebalance(

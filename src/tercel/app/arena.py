@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tercel.app import equity_path
-from tercel.app.allocator import results_of
+from tercel.app.allocator import check_floors, results_of
 from tercel.app.allocator_walk import AllocatorWalk, DailyReturns, walk_allocator
 from tercel.app.backtest import simulate
 from tercel.app.overfitting.deflated import deflate
@@ -113,6 +113,7 @@ def run_arena(desk: Desk, request: RunRequest, crew: Workers, rank: RankBy | Non
     """
     refuse_filters(request.strategies)
     _refuse_equal_names(request.strategies)
+    check_floors(len(request.strategies), desk.settings.allocator)
     runs = _prepared(desk, request)
     results = _trade_all(desk, runs, crew)
     held = holdings(desk.settings, runs[0])
