@@ -40,7 +40,8 @@ def walked(edge: float, tried: TrialCount | None = None) -> OverfitReport:
 
 
 def known(count: int, spread: float) -> TrialCount:
-    return TrialCount(count, 2 * count, np.random.default_rng(3).normal(0.0, spread, count))
+    ratios = np.random.default_rng(3).normal(0.0, spread, count)
+    return TrialCount(count, 2 * count, ratios, np.full(count, 240))
 
 
 def test_a_planted_edge_survives_and_noise_does_not() -> None:
@@ -54,6 +55,17 @@ def test_a_planted_edge_survives_and_noise_does_not() -> None:
     verdict = judge_overfit(examine(lucky, SETTINGS, None, NO_BARS))
     assert verdict.code is OverfitCode.LUCK_OF_MANY_TRIALS
     assert verdict.headline == "Best of 20 trials, not distinguishable from luck"
+
+
+def test_the_best_of_many_worthless_searches_never_survives() -> None:
+    """30 markets without an edge; over 300 of 360 days and 50 trials none survived."""
+    quick = SETTINGS.model_copy(update={"histories": 100})
+    generator = np.random.default_rng(11)
+    for _ in range(30):
+        combinations = generator.normal(0.0, 0.01, (200, 30))
+        best = int(np.argmax([sharpe(moments(column)) for column in combinations.T]))
+        run = tried_run(combinations[:, best], combinations)
+        assert judge_overfit(examine(run, quick, None, NO_BARS)).code is not OverfitCode.SURVIVES
 
 
 def test_the_figures_are_those_of_the_statistics() -> None:

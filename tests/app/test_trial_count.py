@@ -26,6 +26,25 @@ def test_equal_trials_count_once_and_as_runs() -> None:
     assert found.sharpes.tolist() == [0.1, 0.2]
 
 
+def test_short_trials_do_not_make_every_record_look_like_luck() -> None:
+    """Beside 300 days, 31 days are scaled by sqrt(30 / 299); 9 days say nothing; 400 stay."""
+    found = counted(
+        [
+            trial(1, sharpe=0.1, daily_returns=300),
+            trial(2, sharpe=0.6, daily_returns=31),
+            trial(3, sharpe=50.0, daily_returns=9),
+            trial(4, sharpe=0.2, daily_returns=400),
+            trial(5, sharpe=math.nan, daily_returns=300),
+        ],
+        ASKED,
+    )
+    assert found.trials == 5
+    ratios = found.ratios_for(300)
+    assert ratios[[0, 1, 3]] == pytest.approx([0.1, 0.6 * math.sqrt(30 / 299), 0.2])
+    assert np.isnan(ratios[[2, 4]]).all()
+    assert found.ratios_for(31)[1] == 0.6
+
+
 @pytest.mark.parametrize(
     "changes",
     [

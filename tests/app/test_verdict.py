@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.adapters.report.results_made import make_result
 
+from tercel.app.sharpe import moments, probabilistic_sharpe, sharpe, track_record_length_min
 from tercel.app.statistics import Statistics, summarise
 from tercel.app.trial_count import TrialCount
 from tercel.app.verdict import VerdictCode, judge
@@ -136,7 +137,7 @@ def test_no_trades_and_few() -> None:
 
 
 def tried(ratios: list[float]) -> TrialCount:
-    return TrialCount(len(ratios), 2 * len(ratios), np.array(ratios))
+    return TrialCount(len(ratios), 2 * len(ratios), np.array(ratios), np.full(len(ratios), 300))
 
 
 SHAPE: dict[str, float] = {"sharpe": 0.15 * math.sqrt(365), "skewness": 0.0, "kurtosis": 3.0}
@@ -177,3 +178,21 @@ def test_the_first_trial_is_told_so() -> None:
 def test_trials_change_no_verdict_that_is_none() -> None:
     for poor in (figures(29, 5.0, 4.0, **SHAPE), figures(30, 3.0, 1.0, **SHAPE)):
         assert judge(poor, HELD, tried([0.1, 0.2])) == judge(poor, HELD)
+
+
+def test_one_of_many_worthless_backtests_passes_alone_and_not_among_them() -> None:
+    """60 strategies of pure chance over 300 days: the best passes the single test at 95 %."""
+    returns = np.random.default_rng(2).normal(0.0, 0.01, (60, 300))
+    shapes = [moments(each) for each in returns]
+    ratios = [sharpe(each) for each in shapes]
+    shape = shapes[int(np.argmax(ratios))]
+    single = {
+        "sharpe": max(ratios) * math.sqrt(365),
+        "skewness": shape.skewness,
+        "kurtosis": shape.kurtosis,
+        "probabilistic_sharpe": probabilistic_sharpe(max(ratios), shape),
+        "track_record_days_min": track_record_length_min(max(ratios), shape),
+    }
+    best = figures(100, 8.0, 5.0, **single)
+    assert judge(best, HELD).code is VerdictCode.PROFITABLE_IN_SAMPLE
+    assert judge(best, HELD, tried(ratios)).code is VerdictCode.LUCK_OF_MANY_TRIALS

@@ -261,7 +261,7 @@ def _deflation(run: TriedRun, tried: TrialCount | None, counted: int) -> Deflati
             raise UserError("no combination's returns vary: there is no Sharpe ratio to test")
         chosen = run.combinations[:, int(np.nanargmax(ratios))]
     if tried is not None and tried.trials >= len(ratios):
-        ratios = tried.sharpes
+        ratios = tried.ratios_for(len(chosen))
     return deflate(moments(chosen), ratios, float(counted))
 
 

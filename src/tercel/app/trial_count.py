@@ -22,6 +22,11 @@ from tercel.domain.trials import TrialRecord
 
 Floats = npt.NDArray[np.float64]
 
+DAYS_MIN = 10
+"""Daily returns below which a ratio is too wild to say how much trials differ: two days that are
+nearly alike have a ratio of 50 a day. Such a trial counts, but does not vary.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class TriedData:
@@ -44,6 +49,20 @@ class TrialCount:
     """The same with every repetition."""
     sharpes: Floats
     """(trials,) Sharpe ratio per day of each; NaN where none is defined."""
+    daily_returns: npt.NDArray[np.int64]
+    """(trials,) daily returns behind it."""
+
+    def ratios_for(self, days: int) -> Floats:
+        """(trials,) the ratios as far as they say how much trials over `days` days differ.
+
+        The ratio of n worthless returns has a variance of 1 / (n - 1), so that of a trial of 30
+        days is scaled by sqrt(29 / 299) before it is set beside a record of 300; else a few short
+        trials would make any record look like luck. Longer trials stay as they are. NaN where none
+        is defined, and below DAYS_MIN daily returns.
+        """
+        steps = np.maximum(self.daily_returns - 1, 0)
+        scaled = self.sharpes * np.sqrt(np.minimum(steps / max(days - 1, 1), 1.0))
+        return np.where(self.daily_returns < DAYS_MIN, np.nan, scaled)
 
 
 def counted(records: Iterable[TrialRecord], asked: TriedData) -> TrialCount:
@@ -51,13 +70,18 @@ def counted(records: Iterable[TrialRecord], asked: TriedData) -> TrialCount:
     is taken.
     """
     runs = 0
-    distinct: dict[str, float] = {}
+    distinct: dict[str, TrialRecord] = {}
     for each in records:
         same = each.strategy == asked.strategy
         if same and each.overlaps(asked.symbol, asked.start_ms, asked.end_ms):
             runs += 1
-            distinct.setdefault(each.identity, each.sharpe)
-    return TrialCount(len(distinct), runs, np.array(list(distinct.values()), np.float64))
+            distinct.setdefault(each.identity, each)
+    return TrialCount(
+        trials=len(distinct),
+        runs=runs,
+        sharpes=np.array([each.sharpe for each in distinct.values()], np.float64),
+        daily_returns=np.array([each.daily_returns for each in distinct.values()], np.int64),
+    )
 
 
 def trials_of(ledger: ResearchLedger, asked: TriedData) -> TrialCount:
@@ -86,4 +110,5 @@ def deflated_by(statistics: Statistics, tried: TrialCount) -> Deflation:
     """The Sharpe ratio of a run deflated by all that was tried: every distinct trial counts as one,
     also those without a ratio.
     """
-    return deflate(moments_of(statistics), tried.sharpes, float(max(tried.trials, 1)))
+    shape = moments_of(statistics)
+    return deflate(shape, tried.ratios_for(shape.count), float(max(tried.trials, 1)))
