@@ -56,6 +56,8 @@ from tercel.domain.research_settings import WalkSettings
 from tercel.domain.results import BacktestResult, RunRecord
 
 HOURS_A_YEAR = 24 * PERIODS_A_YEAR
+COMPUTING = ("backtest", "equity_path", "folds", "sharpe", "signals", "sweep", "tape")
+"""Modules beside the core that decide what a trial says: a changed one makes kept trials void."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +174,7 @@ def fingerprint_of(job: SweepJob, settings: WalkSettings) -> str:
     spec = job.spec
     told = {
         "tercel": __version__,
-        "computing": hash_sources(sorted(Path(__file__).parent.glob("*.py"))),
+        "computing": hash_sources(Path(__file__).with_name(f"{name}.py") for name in COMPUTING),
         "code": spec.strategy.code_hash,
         "data": spec.series.data_hash,
         "stream": str(spec.label),
