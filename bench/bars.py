@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.child import ChildRun, run_child
 from bench.measurement import MS_PER_S, Measurement, time_ms
+from bench.portfolio import portfolio
 from bench.sma_cross import KEY, own_averages
 from bench.sweep import sweep
 from tercel.adapters.lake import LakeBarStore
@@ -218,5 +219,6 @@ SUITES: dict[str, Callable[[Desk], list[Measurement]]] = {
     "live": live,
     "indicators": indicators,
     "synth": synth,
+    "portfolio": portfolio,
 }
 """By the name that `--only` takes, in the order they run."""

@@ -11,6 +11,8 @@ INDICATOR = "indicator "
 
 MEASURED_HOW = """\
 - Market: the first 400,000 one-minute bars of BTCUSDT on Binance spot from 2023-07-01.
+- Several strategies on three symbols: the 176 days from 2024-01-01 of which all three have every
+  column, repeated until the year is full (`bench/portfolio.py`).
 - In-process work: one call to warm up, then the runs counted above, garbage collector held still,
   one thread. The median is held against the bar.
 - Processes: wall time from start to exit of a fresh process, peak memory as the kernel counted it
