@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
@@ -162,6 +162,7 @@ values = st.recursive(
 
 
 @given(values)
+@example("~")
 def test_a_shown_value_reads_back(value: Any) -> None:
     text = f"a: {yaml_value(value)}\n"
     again = YAML(typ="safe", pure=True).load(text)["a"]

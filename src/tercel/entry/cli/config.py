@@ -25,7 +25,9 @@ ORIGIN_COLUMN = 50
 """Where the origins begin, in characters; a longer line pushes its own further right."""
 
 _PLAIN_TEXT = re.compile(r"[A-Za-z/_~][A-Za-z0-9/_.~-]*(:[A-Za-z0-9/_.~-]+)*")
-_SPECIAL = frozenset({"null", "true", "false", "Null", "True", "False", "NULL", "TRUE", "FALSE"})
+_SPECIAL = frozenset(
+    {"~", "null", "true", "false", "Null", "True", "False", "NULL", "TRUE", "FALSE"}
+)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file on top of the configuration folders.")
