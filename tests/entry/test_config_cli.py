@@ -108,7 +108,7 @@ def test_check_lists_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "run.yaml").write_text("log: {level: debug}\n")
     result = run("check", "--config", "run.yaml", "--set", "fills.participation_max=0")
     lines = result.output.splitlines()
-    assert lines[0].endswith("config/costs.yaml")
+    assert lines[0].endswith("config/arena.yaml")
     assert lines[-4:-1] == [
         "read run.yaml",
         "read TERCEL__RUNS__SEED",
