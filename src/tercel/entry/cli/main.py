@@ -34,6 +34,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.overfit:overfit",
         "Is a run more than the luck of the best of many trials?",
     ),
+    "gate": (
+        "tercel.entry.cli.gate:gate",
+        "Hold a backtest against the thresholds it must meet before going live.",
+    ),
+    "validate": (
+        "tercel.entry.cli.validate:validate",
+        "Trade chosen days; few trades and a profit promote the strategy.",
+    ),
+    "drift": (
+        "tercel.entry.cli.drift:drift",
+        "Do recent trades still look like those of the backtest?",
+    ),
     "data": (
         "tercel.entry.cli.data:app",
         "The data lake: import, fetch, list, check, repair, export, synthetic markets.",
