@@ -34,7 +34,7 @@ from tercel.domain.research_settings import OverfitSettings
 from tercel.domain.times import format_date
 
 MOSTLY_CASH_FRACTION = 0.10
-"""Mean share at work below which it is told that the allocator stayed out."""
+"""Mean share at work below which staying out is the verdict: nothing was chosen to judge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +92,7 @@ class AllocationCode(StrEnum):
     """What the test says about the allocator, against equal weights."""
 
     NOT_TESTED = "not_tested"
+    STAYED_OUT = "stayed_out"
     BETTER = "better"
     UNDECIDED = "undecided"
     WORSE = "worse"
@@ -99,6 +100,7 @@ class AllocationCode(StrEnum):
 
 HEADLINES: dict[AllocationCode, str] = {
     AllocationCode.NOT_TESTED: "The allocator could not be tested",
+    AllocationCode.STAYED_OUT: "The allocator kept nearly everything in cash",
     AllocationCode.BETTER: "The allocator did better than equal weights",
     AllocationCode.UNDECIDED: "The allocator cannot be told from equal weights",
     AllocationCode.WORSE: "The allocator did worse than equal weights",
@@ -154,11 +156,11 @@ def walk_allocator(
     chosen = {row - start: each.weights for row, each in zip(rows[first:], made, strict=True)}
     paths = _paths(daily.names, returns, chosen)
     difference = difference_interval(paths[0].returns - paths[1].returns, drawing)
-    code = _code(difference)
+    code = _code(difference, paths[0].invested_mean)
     span = (int(daily.begins[start]), int(daily.ends[-1]))
     return AllocatorWalk(
         code,
-        _sentences(code, paths, difference, span, drawing.confidence),
+        _sentences(paths, difference, span, drawing.confidence),
         daily.names,
         made,
         daily.ends[start:],
@@ -216,7 +218,9 @@ def difference_interval(difference: Floats, drawing: OverfitSettings) -> Interva
     return Interval(float(difference.mean()) * PERIODS_A_YEAR, float(low), float(high))
 
 
-def _code(difference: Interval) -> AllocationCode:
+def _code(difference: Interval, invested_mean: float) -> AllocationCode:
+    if invested_mean < MOSTLY_CASH_FRACTION:
+        return AllocationCode.STAYED_OUT
     if difference.low > 0.0:
         return AllocationCode.BETTER
     if difference.high < 0.0:
@@ -225,7 +229,6 @@ def _code(difference: Interval) -> AllocationCode:
 
 
 def _sentences(
-    code: AllocationCode,
     paths: Sequence[CapitalPath],
     difference: Interval,
     span: tuple[int, int],
@@ -244,10 +247,8 @@ def _sentences(
         f"On average {percent(ours.invested_mean)} of the capital was at work, the rest was cash; "
         f"{number(float(ours.turnover.sum()), 1)} times the capital was moved.",
     ]
-    if 0.0 < ours.invested_mean < MOSTLY_CASH_FRACTION and code is AllocationCode.BETTER:
-        said.append("It was better by staying out, not by choosing well.")
+    if ours.invested_mean < MOSTLY_CASH_FRACTION:
+        said.append("Hardly any strategy had earned its capital: that is no profit, only no loss.")
     if ours.net_fraction < 0.0:
         said.append("Keeping all of it in cash would have been better still.")
-    elif ours.invested_mean == 0.0:
-        said.append("It never invested: no strategy had earned its capital.")
     return tuple(said)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tercel.app.allocator_walk import AllocatorWalk
 from tercel.app.arena import Arena, Contestant
 from tercel.app.report import NamedRun
@@ -118,7 +120,7 @@ def stakes(walk: AllocatorWalk) -> Table:
     if not walk.rebalances:
         return (header,)
     last = walk.rebalances[-1]
-    means = sum(each.weights for each in walk.rebalances) / len(walk.rebalances)
+    means = np.mean([each.weights for each in walk.rebalances], axis=0)
     rows = [
         (
             name,

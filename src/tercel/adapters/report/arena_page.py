@@ -26,6 +26,7 @@ from tercel.domain.times import format_date, format_time
 
 TONES: dict[AllocationCode, str] = {
     AllocationCode.NOT_TESTED: "held",
+    AllocationCode.STAYED_OUT: "held",
     AllocationCode.BETTER: "gain",
     AllocationCode.UNDECIDED: "gross",
     AllocationCode.WORSE: "loss",
@@ -218,7 +219,7 @@ def _allocator(walk: AllocatorWalk) -> str:
         arena_charts.weights(walk, int(walk.day_ends[-1]), STAND_IN),
         "weights",
         "Area chart: the share of the capital that each strategy was given over time",
-        "What each strategy was given at each rebalance; white is cash.",
+        "What each strategy was given at each rebalance; what is left above is cash.",
     )
     return (
         f"{_plain(arena_tables.allocation(walk), 'Allocator and equal weights')}{growth}{given}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STYLES: dict[AllocationCode, str] = {
     AllocationCode.NOT_TESTED: "bold",
+    AllocationCode.STAYED_OUT: "bold",
     AllocationCode.BETTER: "bold green",
     AllocationCode.UNDECIDED: "bold yellow",
     AllocationCode.WORSE: "bold red",
