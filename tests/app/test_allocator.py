@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.adapters.report.results_made import Row, make_trades
 
@@ -84,6 +84,7 @@ def test_floors_come_first_where_all_is_too_much() -> None:
     assert found == pytest.approx([0.7, 0.3])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 5)), min_size=1, max_size=8),
     st.floats(0, 0.12),
@@ -147,6 +148,7 @@ def told(found: tuple[Rebalance, ...]) -> list[list[object]]:
     return [[each.time, *each.stakes] for each in found]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 90))
 def test_later_trades_never_change_an_earlier_weight(seed: int, known_days: int) -> None:
     """Decided with what was known then: cutting off the future or bending it changes nothing."""
@@ -249,6 +251,7 @@ def test_capital_drifts_between_rebalances_and_is_moved_at_them() -> None:
     assert moved.turnover == pytest.approx([0.5, 0.605 / 1.105 - 0.5])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 60))
 def test_the_chained_capital_is_the_product_and_nothing_is_lost(
     seed: int, count: int, days: int
