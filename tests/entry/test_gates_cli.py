@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.lakes import make_synthetic_lake
-from tests.market_data import JIT
+from tests.market_data import JIT, real_files
 
 from tercel.app.strategies import built_in_names
 from tercel.entry.cli import main as cli
@@ -130,6 +130,25 @@ def test_too_little_profit_writes_nothing(run: Run, tmp_path: Path) -> None:
 def test_an_estimated_pressure_is_marked(run: Run) -> None:
     assert "ESTIMATE" in run(f"validate three_r BTCUSDT {DAY} --set pressure=bar")[1]
     assert "ESTIMATE" not in run(f"validate three_r BTCUSDT {DAY}")[1]
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+@pytest.mark.skipif(not JIT, reason="90,000 bars")
+def test_the_two_days_of_source_5(run: Run, tmp_path: Path) -> None:
+    """Spot bars without taker volume; 30 days before each day are 43,200 bars."""
+    folder = "klines/binance-spot/BTCUSDT/1m"
+    files = real_files(folder, ["2026-01.parquet", "2026-02.parquet"])
+    listed = " ".join(str(file) for file in files)
+    assert run(f"data import {listed} --lake real")[0] == 0
+    line = "validate trend_reversion BTCUSDT --lake real"
+    code, printed, _ = run(f"{line} --set pressure=bar")
+    assert "ESTIMATE" in printed
+    assert printed.count("43,200") == 2
+    assert (tmp_path / "validated").exists() == (code == 0)
+    code, printed, _ = run(f"{line} --set pressure=taker")
+    assert code == 1
+    assert "not defined, since there is no trade" in printed
 
 
 @pytest.fixture
