@@ -64,7 +64,8 @@ def test_help_imports_nothing_heavy() -> None:
     ("arguments", "said"),
     [
         (("bactest",), "No such command 'bactest'. Did you mean 'backtest'?"),
-        (("backtest",), "Missing argument"),
+        (("backtest",), "say what to trade"),
+        (("walk",), "Missing argument"),
         (("backtest", "three_r", "BTCUSDT", "--nonsense"), "No such option"),
         (("lookahead", "three_r", "BTCUSDT", "--bars", "many"), "should be a valid integer"),
     ],
