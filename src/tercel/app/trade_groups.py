@@ -48,8 +48,9 @@ class Streaks:
 
 
 def ratio(numerator: float, denominator: float) -> float:
-    """The quotient; NaN instead of a division by zero."""
-    return numerator / denominator if denominator != 0.0 else math.nan
+    """The quotient; NaN instead of a division by zero, or by next to nothing."""
+    found = numerator / denominator if denominator != 0.0 else math.nan
+    return found if math.isfinite(found) else math.nan
 
 
 def mean(values: Floats) -> float:
