@@ -30,7 +30,7 @@ class History:
     fast: Values
     slow: Values
     zscore: Values
-    cvd: Values
+    delta: Values
     atr: Values
     oi_bars: int
 
@@ -57,7 +57,7 @@ def history_of(bars: Bars, contexts: Records, p: dict[str, Any], bar_minutes: in
         fast,
         slow,
         plain.zscore(close, p["zscore_len"]),
-        plain.sum_of_last(deltas(bars, p["pressure"]), p["cvd_len"]),
+        deltas(bars, p["pressure"]),
         plain.atr(high, low, close, p["atr_len"]),
         max(1, p["oi_minutes"] // bar_minutes),
     )
@@ -92,11 +92,14 @@ def reversion_at(h: History, i: int, p: dict[str, Any]) -> int:
 
 
 def volume_at(h: History, i: int, p: dict[str, Any]) -> int | None:
-    """Gate 4; None where the delta is unknown."""
-    before = i - p["divergence_len"]
-    change = h.cvd[i] - h.cvd[before]
-    if math.isnan(change):
+    """Gate 4, on the line drawn from 0 through the window; None where a delta is unknown."""
+    line = [0.0]
+    for delta in h.delta[i - p["cvd_len"] + 1 : i + 1]:
+        line.append(line[-1] + delta)
+    if math.isnan(line[-1]):
         return None
+    before = i - p["divergence_len"]
+    change = line[-1] - line[-1 - p["divergence_len"]]
     if h.close[i] > h.close[before] and change < 0:
         return -1
     return 1 if h.close[i] < h.close[before] and change > 0 else 0
@@ -134,7 +137,7 @@ def external_at(h: History, i: int, p: dict[str, Any], side: int) -> int:
 
 def said_at(h: History, i: int, p: dict[str, Any]) -> Said:
     """Gates 2 to 9 in their order."""
-    longest = max(p["zscore_len"], p["cvd_len"] + p["divergence_len"], p["streak_len"] + 1)
+    longest = max(p["zscore_len"], p["cvd_len"], p["divergence_len"] + 1, p["streak_len"] + 1)
     if i + 1 < longest or math.isnan(h.fast[i] + h.slow[i] + h.atr[i]):
         return Said("warming_up")
     trend = trend_at(h, i)

@@ -178,10 +178,43 @@ def test_without_taker_volume_there_is_no_signal_unless_an_estimate_is_allowed(s
 
 def test_one_unknown_candle_of_the_window_is_a_missing_input() -> None:
     bars = bars_of(table_of(UPTREND, DIP, BACK), Side.LONG)
-    for ago, reason in ((1, "missing_pressure"), (15, "missing_pressure"), (16, "long")):
+    for ago, reason in ((1, "missing_pressure"), (10, "missing_pressure"), (11, "long")):
         gap = bars.copy()
         gap["taker_buy_volume"][-ago] = np.nan
         assert ask("trend_reversion", gap, SMALL).reasons[-1] == reason, ago
+
+
+@EACH_SIDE
+@pytest.mark.parametrize(
+    ("last", "older_taker", "score"),
+    [
+        (SOLD, 0.0, 0),  # last five -2 -2 -8 -8 -8: sold, however much was sold before that
+        (BACK, 10.0, 1),  # last five -2 -2 +8 +8 +8: bought, however much was bought before that
+    ],
+    ids=["sold", "bought"],
+)
+def test_the_delta_is_compared_over_the_same_five_candles_as_the_close(
+    last: str, older_taker: float, score: int, side: Side
+) -> None:
+    """Five candles of 10, all sold or all bought, 11 to 15 candles ago: no part of the change."""
+    bars = bars_of(table_of(UPTREND, DIP, last), side)
+    bars["taker_buy_volume"][-15:-10] = older_taker if side == Side.LONG else 10.0 - older_taker
+    said = ask("trend_reversion", bars, SMALL)
+    assert said.state["close_change"] * side < 0.0
+    assert said.state["delta_change"] == side * (20.0 if score else -28.0)
+    assert said.seen["volume_score"] == score * side
+
+
+@EACH_SIDE
+@pytest.mark.parametrize(("length", "change"), [(3, 24.0), (5, 20.0), (6, 30.0), (10, 70.0)])
+def test_the_delta_line_changes_by_the_volume_of_the_bars_compared(
+    length: int, change: float, side: Side
+) -> None:
+    """Deltas of the last ten: +10 +10 +10 +10 +10, -2 -2 of the dip, +8 +8 +8 of the way back."""
+    bars = bars_of(table_of(UPTREND, DIP, BACK), side)
+    bars["taker_buy_volume"][-20:-5] = 10.0 if side == Side.LONG else 0.0
+    said = ask("trend_reversion", bars, {**SMALL, "divergence_len": length})
+    assert said.state["delta_change"] == side * change
 
 
 EXTERNAL = (
@@ -254,6 +287,7 @@ def test_ninety_minutes_are_the_longest_hold(side: Side) -> None:
     [
         (30, {}, "trend_minutes must be a multiple of the bars' length, 30 minutes; got 15"),
         (5, {"oi_minutes": 12}, "oi_minutes must be a multiple of the bars' length, 5 .* got 12"),
+        (1, {"divergence_len": 11}, "divergence_len must be at most cvd_len, 10: .* got 11"),
     ],
 )
 def test_what_is_impossible(minutes: int, values: dict[str, object], problem: str) -> None:

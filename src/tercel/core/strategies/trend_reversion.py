@@ -10,9 +10,13 @@ the last larger bar that has closed, the close is the present one.
 3. Reversion: the z-score of the close was above `zscore_min` on this bar or one of the
 `zscore_memory` before it, and the last `streak_len` closes are each lower than the one before: -1;
 mirrored: +1; else 0. (`zscore_memory=0` is the source's text, in which both are asked of one bar.)
-4. Volume: the delta (bought less sold) summed over `cvd_len` bars is lower than it was
-`divergence_len` bars ago, while the close is higher than at that time: -1; the reverse: +1; else 0.
-Without pressure: `missing_pressure`.
+4. Volume: the cumulative delta is a line that starts at 0 before the last `cvd_len` bars and goes
+by each bar's delta (bought less sold). At its end it is lower than `divergence_len` bars before,
+while the close is higher than at that time: -1; the reverse: +1; else 0. Its change is then what
+was bought less sold in those bars, as the close's is theirs: with deltas +9 +9 +9 +9 +9 -1 -1 +2 -1
+-1 the line ends at 43, five bars before it was at 45, and a higher close is a divergence. (Sums
+over 10 bars, now and five bars ago, would differ by the volume of 10 to 14 bars ago as well.)
+Pressure unknown in one of the `cvd_len` bars: `missing_pressure`.
 5. `asymmetry_gate_failed`: a short needs trend -1 and one of the others -1; a long all three +1.
 6. `extended_move`: the last pivot high (strictly above `pivot_wing` bars on each side, and known
 only that many bars later) is among the last `pivot_window` bars, and the close is more than
@@ -157,10 +161,10 @@ def state_dtype(params: Any) -> np.dtype[np.record]:
         ("fast", EMA),
         ("slow", EMA),
         ("zscore", zscore_dtype(capacity_for(params.zscore_len))),
-        ("delta", cvd_dtype(capacity_for(params.cvd_len))),
-        ("deltas", window_dtype(divergence)),
+        ("delta", cvd_dtype(capacity_for(params.cvd_len))),  # the line, from its start to its end
+        ("recent_delta", cvd_dtype(divergence)),  # the line, over its last divergence_len bars
         ("closes", window_dtype(divergence)),
-        ("delta_change", "f8"),  # over divergence_len bars
+        ("delta_change", "f8"),  # over divergence_len bars; NaN: one of cvd_len bars is unknown
         ("close_change", "f8"),
         ("pivots", pivots_dtype(capacity_for(2 * params.pivot_wing + 1))),
         ("atr", ATR),
@@ -174,6 +178,11 @@ def state_dtype(params: Any) -> np.dtype[np.record]:
 
 def check(params: Any) -> str:
     """What is impossible about `params`; empty when nothing is."""
+    if params.divergence_len > params.cvd_len:
+        return (
+            f"divergence_len must be at most cvd_len, {params.cvd_len}: the delta is known in "
+            f"those bars alone; got {params.divergence_len}"
+        )
     return minutes_problem("trend_minutes", params.trend_minutes, params.bar_ms) or minutes_problem(
         "oi_minutes", params.oi_minutes, params.bar_ms
     )
@@ -221,8 +230,9 @@ def read_prices(state: Any, bar: Any, params: Any) -> None:
 def read_volume(state: Any, bar: Any, context: Any, params: Any) -> None:
     """Advance the volume delta and open interest, and what both and the close changed by."""
     bought, sold = pressure_sizes(bar, params.pressure)
-    delta = cvd_step(state.delta, bought + sold, bought, params.cvd_len)
-    state.delta_change = delta - window_push(state.deltas, delta, params.divergence_len)
+    line = cvd_step(state.delta, bought + sold, bought, params.cvd_len)
+    change = cvd_step(state.recent_delta, bought + sold, bought, params.divergence_len)
+    state.delta_change = math.nan if math.isnan(line) else change
     earlier = window_push(state.closes, bar.close, params.divergence_len)
     state.close_change = bar.close - earlier
     bars = max(1, params.oi_minutes * 60_000 // params.bar_ms)
@@ -328,7 +338,7 @@ def external_scores(state: Any, context: Any, side: float, params: Any) -> float
 @kernel
 def is_warm(state: Any, params: Any) -> bool:
     """Whether every window is full."""
-    longest = max(params.zscore_len, params.cvd_len + params.divergence_len)
+    longest = max(params.zscore_len, params.cvd_len, params.divergence_len + 1)
     return bool(
         state.fast.count >= params.trend_fast_len
         and state.slow.count >= params.trend_slow_len
