@@ -159,6 +159,8 @@ def test_refusals_stand_in_the_order_of_the_checks() -> None:
     firm = ["equity_exhausted", "position_open", "invalid_stop", "flow_against", *halted]
     assert told[: len(firm)] == firm
     assert told[-1] == "no_liquidity"
+    in_table = [each.name.lower() for row in TABLE for each in row.refusals]
+    assert list(dict.fromkeys(in_table)) == [name for name in told if name in in_table]
 
 
 def test_every_field_of_a_plan_is_described() -> None:

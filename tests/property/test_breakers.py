@@ -159,19 +159,19 @@ def check_stops_of_the_account(run: Outcome, limits: dict[str, Any]) -> None:
     times, equity = run.equity["time"], run.equity["equity"]
     entry_times = [time for time, _ in entries(run)]
     day_start, session, halted_at, must_close = 1_000.0, 1_000.0, 0, False
-    marks: list[float] = [1_000.0]
+    marks: list[tuple[int, float]] = [(START, 1_000.0)]
     before = 1_000.0
     for time, value in zip(times.tolist(), equity.tolist(), strict=True):
         opened = time - MINUTE_MS
         if opened % HOUR_MS == 0 and opened > START:
-            marks.append(before)
+            marks.append((opened, before))
         if opened % DAY_MS == 0:
             day_start = before
         resumes = halted_at and limits["resume_after_ms"] and opened % HOUR_MS == 0
         if resumes and opened >= halted_at + limits["resume_after_ms"]:
             halted_at, must_close = 0, False
             day_start = session = before
-            marks = [before] * len(marks)
+            marks = [(when, before) for when, _ in marks]
         if halted_at:
             assert time not in entry_times
             if must_close:
@@ -179,19 +179,28 @@ def check_stops_of_the_account(run: Outcome, limits: dict[str, Any]) -> None:
                     trade["entry_time"] <= halted_at and trade["exit_time"] > halted_at
                     for trade in run.trades
                 )
-        fell = value_fell(value, marks, session, day_start, limits)
-        if fell and not halted_at:
-            halted_at, must_close = time, fell == "kill"
+        day_ago = equity_a_day_ago(marks, opened // HOUR_MS * HOUR_MS)
+        fell = value_fell(value, day_ago, session, day_start, limits)
+        if fell == "kill" and not must_close:
+            halted_at, must_close = time, True
+        elif fell == "pause" and not halted_at:
+            halted_at = time
         before = value
 
 
+def equity_a_day_ago(marks: list[tuple[int, float]], hour: int) -> float:
+    """The newest hourly mark at least 24 hours before `hour`, else the first."""
+    old = [value for when, value in marks if when <= hour - DAY_MS]
+    return old[-1] if old else marks[0][1]
+
+
 def value_fell(
-    value: float, marks: list[float], session: float, day_start: float, limits: dict[str, Any]
+    value: float, day_ago: float, session: float, day_start: float, limits: dict[str, Any]
 ) -> str:
     """`kill`, `pause` or nothing."""
     slack = 1e-9
     for base, fraction, effect in (
-        (marks[-24:][0], limits["loss_24h_fraction_max"], "kill"),
+        (day_ago, limits["loss_24h_fraction_max"], "kill"),
         (session, limits["session_loss_fraction_max"], "kill"),
         (day_start, limits["daily_loss_fraction_max"], "pause"),
     ):

@@ -398,3 +398,124 @@ def test_a_fixed_notional_is_cut_by_the_same_caps() -> None:
     made = stream(THREE_R, mode=SizeMode.NOTIONAL, notional_quote=1_000.0)
     run = trade(made, still(3), asked(3, {0: Ask()}), on=account(1_000.0, heat_fraction_max=0.05))
     assert run.streams[0]["position"]["quantity"] == pytest.approx(5.0)
+
+
+def test_a_paused_account_is_still_watched_by_the_kill_switch() -> None:
+    """Down 5.3 % of the day (paused), then 10 % of the session: closed."""
+    bars = candles("100 100 100 100\n94.7 94.7 94.7 94.7\n90 90 90 90\n90 90 90 90")
+    limits = {"daily_loss_fraction_max": 0.05, "session_loss_fraction_max": 0.08}
+    purse = account(10_000.0, **limits)
+    run = trade(stream(quantity=100.0), bars, asked(4, {0: Ask(stop=50.0)}), on=purse)
+    assert run.trades[0]["exit_reason"] == ExitReason.KILL_SWITCH
+    assert run.trades[0]["exit_price"] == 90.0
+    assert run.account["halts"][Refusal.DAILY_LOSS] == 1
+    assert run.account["halts"][Refusal.KILL_SESSION] == 1
+
+
+def test_nothing_is_resumed_before_everything_is_closed() -> None:
+    """The second symbol has no bars for five hours after the kill; two hours would be enough."""
+    bars = [still(9 * HOUR), still(9 * HOUR)]
+    bars[0]["low"][10:] = bars[0]["close"][10:] = 90.0
+    bars[1] = bars[1][np.r_[0:10, 5 * HOUR : 9 * HOUR]]
+    signals = [asked(len(bars[0]), {0: Ask(stop=50.0)}), asked(len(bars[1]), {0: Ask(stop=50.0)})]
+    purse = account(100.0, loss_24h_fraction_max=0.02, resume_after_ms=2 * HOUR * MINUTE_MS)
+    run = trade([stream(), stream()], bars, signals, on=purse)
+    assert run.trades["exit_reason"].tolist() == [ExitReason.KILL_SWITCH] * 2
+    assert run.account["open_positions"] == 0
+    assert run.account["halted"] == 0
+
+
+def test_a_gap_does_not_stretch_the_24_hours() -> None:
+    """1.5 % lost, five days without a bar, 1.5 % lost again: never 2 % within 24 hours."""
+    bars = still(3 * DAY)
+    bars["open_time"][DAY:] += 5 * DAY * MINUTE_MS
+    bars["low"][5], bars["low"][2 * DAY] = 80.0, 80.0
+    asks = {0: Ask(stop=1.5), 2 * DAY - 10: Ask(stop=1.4)}
+    run = trade(
+        stream(), bars, asked(len(bars), asks), on=account(100.0, loss_24h_fraction_max=0.02)
+    )
+    assert len(run.trades) == 2
+    assert not run.account["halted"]
+
+
+def test_the_whole_24_hours_count() -> None:
+    """1.2 % lost in the first hour and 1 % just within 24 hours of it."""
+    bars = still(DAY + HOUR)
+    bars["low"][30], bars["low"][DAY + 20] = 80.0, 80.0
+    asks = {20: Ask(stop=1.2), DAY: Ask(stop=1.0)}
+    run = trade(
+        stream(), bars, asked(len(bars), asks), on=account(100.0, loss_24h_fraction_max=0.02)
+    )
+    assert run.account["halted"] == Refusal.KILL_24H
+
+
+def test_an_entry_given_up_is_not_correlated_with_itself() -> None:
+    """A limit is given up at the bar that asks anew: accepted, and again."""
+    waiting = stream(TradePlan(entry="limit", entry_wait_bars=1))
+    signals = asked(4, {0: Ask(), 1: Ask()})
+    run = trade(waiting, still(4), signals, on=account(correlation_max=0.85))
+    assert run.refusals() == {"no_liquidity": 2}
+
+
+def test_risk_that_is_gone_is_given_back_within_the_minute() -> None:
+    """The first symbol leaves at the close at which the second one enters: it has all the room."""
+    signals = [asked(4, {0: Ask(), 2: Ask(side=Side.NONE, exit_long=True)}), asked(4, {2: Ask()})]
+    run = trade([stream()] * 2, [still(4)] * 2, signals, on=account(100.0, heat_fraction_max=0.12))
+    assert run.streams[1]["position"]["quantity"] == 1.0
+    waiting = stream(TradePlan(entry="limit", entry_wait_bars=1))
+    dropped = trade(
+        waiting, still(4), asked(4, {0: Ask(), 1: Ask()}), on=account(100.0, heat_fraction_max=0.15)
+    )
+    assert dropped.refusals() == {"no_liquidity": 2}
+    assert dropped.account["heat_quote"] == pytest.approx(0.0)
+
+
+def test_each_position_ties_up_margin_at_its_own_leverage() -> None:
+    """9,000 of margin at leverage 2 leave 10 % free, whatever the leverage of who asks."""
+    bars = [still(4)] * 2
+    signals = [asked(4, {0: Ask()}), asked(4, {1: Ask()})]
+    streams = [stream(quantity=180.0, leverage_max=2.0), stream(leverage_max=20.0)]
+    run = trade(streams, bars, signals, on=account(10_000.0, free_margin_fraction_min=0.2))
+    assert run.refusals(1) == {"free_margin": 1}
+    assert run.account["margin_quote"] == pytest.approx(9_000.0)
+    streams = [stream(quantity=180.0, leverage_max=20.0), stream(leverage_max=2.0)]
+    run = trade(streams, bars, signals, on=account(10_000.0, free_margin_fraction_min=0.2))
+    assert run.refusals(1) == {}
+
+
+def test_a_score_below_the_lowest_step_gets_its_share() -> None:
+    made = stream()
+    for place, (score, share) in enumerate(((85.0, 1.0), (75.0, 0.75), (65.0, 0.5))):
+        made.sizing.score_from[place], made.sizing.score_factor[place] = score, share
+    found = [risk.score_factor(made.sizing, score) for score in (90.0, 80.0, 70.0, 40.0, math.nan)]
+    assert found == [1.0, 0.75, 0.5, 0.5, 1.0]
+    assert risk.score_factor(stream().sizing, 40.0) == 1.0
+
+
+def test_a_return_across_a_gap_is_none() -> None:
+    watched = np.zeros(1, MARKET)[0]
+    bars = still(5 * HOUR)
+    bars["open_time"][2 * HOUR :] += 100 * HOUR * MINUTE_MS
+    for name in ("open", "high", "low", "close"):
+        bars[name][2 * HOUR :] = 110.0
+    for bar in bars:
+        market.market_step(watched, bar, MINUTE_MS)
+    assert np.count_nonzero(watched["return_hour"]) == 3
+    assert not watched["returns"].any()
+
+
+def test_an_entry_that_filled_nothing_is_given_back_to_the_hour() -> None:
+    waiting = stream(TradePlan(entry="limit", entry_wait_bars=1))
+    run = trade(waiting, still(8), asked(8, {0: Ask(), 3: Ask()}), on=account(hourly_signals_max=1))
+    assert run.refusals() == {"no_liquidity": 2}
+
+
+def test_a_stop_that_waits_for_volume_is_open_risk() -> None:
+    """One unit a bar can be sold: 9 of 10 are still open below their stop, and count in full."""
+    bars = still(4)
+    bars["low"][2] = bars["close"][2] = 88.0
+    bars["volume"][2:] = 10.0
+    made = stream(quantity=10.0, participation_max=0.1)
+    run = trade(made, bars[:3], asked(3, {0: Ask()}), on=account())
+    assert run.streams[0]["position"]["quantity"] == 9.0
+    assert run.account["heat_quote"] == pytest.approx(90.0)

@@ -52,11 +52,18 @@ TABLE: tuple[Breaker, ...] = (
         "STREAM.position",
     ),
     Breaker(
+        "order flow filter",
+        {"pace.flow_min": 0.0},
+        (Refusal.FLOW_AGAINST,),
+        "block",
+        "",
+    ),
+    Breaker(
         "24 h kill switch",
         {"limits.loss_24h_fraction_max": 0.02},
         (Refusal.KILL_24H,),
         "close all, latch",
-        "ACCOUNT.hour_equity, halted",
+        "ACCOUNT.hour_equity, hour_time, halted",
     ),
     Breaker(
         "session kill switch",
@@ -71,6 +78,38 @@ TABLE: tuple[Breaker, ...] = (
         (Refusal.DAILY_LOSS,),
         "pause, latch",
         "ACCOUNT.day_start_equity, halted",
+    ),
+    Breaker(
+        "loss streak cool-down",
+        {"pace.loss_streak_max": 3, "pace.loss_streak_pause_minutes": 45.0},
+        (Refusal.LOSS_STREAK,),
+        "block",
+        "PACE_STATE.losses, pause_until",
+    ),
+    Breaker(
+        "revenge cool-down",
+        {"pace.revenge_pause_minutes": 15.0},
+        (Refusal.REVENGE,),
+        "block",
+        "ACCOUNT.stop_times",
+    ),
+    Breaker(
+        "extreme volatility",
+        {"pace.atr_ratio_max": 3.0},
+        (Refusal.EXTREME_VOLATILITY,),
+        "block",
+        "MARKET.atr, atr_average",
+    ),
+    Breaker(
+        "market danger",
+        {
+            "limits.btc_move_fraction_max": 0.05,
+            "limits.sp500_fall_fraction_max": 0.02,
+            "limits.dollar_rise_fraction_max": 0.01,
+        },
+        (Refusal.MARKET_DANGER,),
+        "block while it lasts",
+        "",
     ),
     Breaker(
         "max open positions",
@@ -94,48 +133,6 @@ TABLE: tuple[Breaker, ...] = (
         "PACE_STATE.entry_times",
     ),
     Breaker(
-        "loss streak cool-down",
-        {"pace.loss_streak_max": 3, "pace.loss_streak_pause_minutes": 45.0},
-        (Refusal.LOSS_STREAK,),
-        "block",
-        "PACE_STATE.losses, pause_until",
-    ),
-    Breaker(
-        "revenge cool-down",
-        {"pace.revenge_pause_minutes": 15.0},
-        (Refusal.REVENGE,),
-        "block",
-        "ACCOUNT.stop_times",
-    ),
-    Breaker(
-        "win streak",
-        {"pace.win_streak_min": 5, "pace.win_streak_factor": 0.5},
-        (),
-        "size x factor",
-        "PACE_STATE.wins",
-    ),
-    Breaker(
-        "time of day",
-        {"pace.thin_hours": (4, 5, 6, 7, 20, 21, 22, 23), "pace.thin_hours_score_add": 5.0},
-        (Refusal.LOW_SCORE,),
-        "score threshold + 5",
-        "",
-    ),
-    Breaker(
-        "score threshold",
-        {"pace.score_min": 65.0},
-        (Refusal.LOW_SCORE,),
-        "block",
-        "",
-    ),
-    Breaker(
-        "extreme volatility",
-        {"pace.atr_ratio_max": 3.0},
-        (Refusal.EXTREME_VOLATILITY,),
-        "block",
-        "MARKET.atr, atr_average",
-    ),
-    Breaker(
         "correlation",
         {"limits.correlation_max": 0.85},
         (Refusal.CORRELATED,),
@@ -150,14 +147,17 @@ TABLE: tuple[Breaker, ...] = (
         "ACCOUNT.longs, shorts",
     ),
     Breaker(
-        "market danger",
-        {
-            "limits.btc_move_fraction_max": 0.05,
-            "limits.sp500_fall_fraction_max": 0.02,
-            "limits.dollar_rise_fraction_max": 0.01,
-        },
-        (Refusal.MARKET_DANGER,),
-        "block while it lasts",
+        "score threshold",
+        {"pace.score_min": 65.0},
+        (Refusal.LOW_SCORE,),
+        "block",
+        "",
+    ),
+    Breaker(
+        "time of day",
+        {"pace.thin_hours": (4, 5, 6, 7, 20, 21, 22, 23), "pace.thin_hours_score_add": 5.0},
+        (Refusal.LOW_SCORE,),
+        "score threshold + 5",
         "",
     ),
     Breaker(
@@ -165,7 +165,7 @@ TABLE: tuple[Breaker, ...] = (
         {"limits.free_margin_fraction_min": 0.20},
         (Refusal.FREE_MARGIN,),
         "block",
-        "ACCOUNT.exposure_quote",
+        "ACCOUNT.margin_quote",
     ),
     Breaker(
         "portfolio heat",
@@ -175,13 +175,6 @@ TABLE: tuple[Breaker, ...] = (
         "ACCOUNT.heat_quote",
     ),
     Breaker(
-        "liquidation distance",
-        {"sizing.cross_margin": False},
-        (Refusal.STOP_BEYOND_LIQUIDATION,),
-        "block",
-        "",
-    ),
-    Breaker(
         "fractional Kelly",
         {"sizing.kelly_fraction": 0.0, "sizing.kelly_trades_min": 30},
         (Refusal.KELLY,),
@@ -189,9 +182,16 @@ TABLE: tuple[Breaker, ...] = (
         "STREAM.track",
     ),
     Breaker(
-        "order flow filter",
-        {"pace.flow_min": 0.0},
-        (Refusal.FLOW_AGAINST,),
+        "win streak",
+        {"pace.win_streak_min": 5, "pace.win_streak_factor": 0.5},
+        (),
+        "size x factor",
+        "PACE_STATE.wins",
+    ),
+    Breaker(
+        "liquidation distance",
+        {"sizing.cross_margin": False},
+        (Refusal.STOP_BEYOND_LIQUIDATION,),
         "block",
         "",
     ),
@@ -297,7 +297,7 @@ def forbids(account: Any, stream: Any, time: int) -> int:
 
 @kernel
 def is_thin(pace: Any, time: int) -> bool:
-    """Whether the bar that closes at `time` opened into one of the thin hours."""
+    """Whether `time`, the close of the signal's bar, lies in one of the thin hours."""
     hour = (time // HOUR_MS) % 24
     return (pace.thin_hours >> hour) & 1 == 1
 
@@ -336,9 +336,13 @@ def count_entry(state: Any, time: int) -> None:
 
 @kernel
 def uncount_entry(state: Any, time: int) -> None:
-    """An entry approved at `time` came to nothing: the day may have another."""
+    """An entry approved at `time` came to nothing: the day and the hour may have another."""
     if state.day == time // DAY_MS and state.trades_today > 0:
         state.trades_today -= 1
+    for k in range(min(state.entries, ENTRIES_REMEMBERED)):
+        if state.entry_times[k] == time:
+            state.entry_times[k] = 0
+            break
 
 
 @kernel
@@ -404,24 +408,47 @@ def fallen(equity: float, before: float, fraction: float) -> bool:
 
 
 @kernel
+def must_close(account: Any) -> bool:
+    """Whether every position has to go: a kill switch is latched."""
+    return account.halted == Refusal.KILL_24H or account.halted == Refusal.KILL_SESSION
+
+
+@kernel
 def roll(account: Any, time: int) -> None:
     """Before the bar that opens at `time`: a new day and a new hour begin with the equity there is.
 
     A stopped account is let go on at the first full hour after `resume_after_ms`, and measured from
-    there: in a backtest that stands for its operator.
+    there: in a backtest that stands for its operator. After a kill switch it waits until everything
+    is closed.
     """
     if time >= account.hour_end:
         account.hour_end = (time // HOUR_MS + 1) * HOUR_MS
-        account.hour_equity[account.hours % HOURS_MARKED] = account.equity_quote
+        place = account.hours % HOURS_MARKED
+        account.hour_equity[place] = account.equity_quote
+        account.hour_time[place] = time
         account.hours += 1
+        account.day_ago_equity = equity_at(account, time - DAY_MS)
         if account.hours == 1:
             account.session_equity = account.equity_quote
     if time >= account.day_end:
         account.day_end = (time // DAY_MS + 1) * DAY_MS
         account.day_start_equity = account.equity_quote
     resume_after = account.limits.resume_after_ms
-    if account.halted != 0 and resume_after > 0 and time >= account.halted_time + resume_after:
+    is_due = resume_after > 0 and time >= account.halted_time + resume_after
+    if account.halted != 0 and is_due and (account.open_positions == 0 or not must_close(account)):
         resume(account)
+
+
+@kernel
+def equity_at(account: Any, time: int) -> float:
+    """The newest mark at or before `time`, else the oldest there is."""
+    kept = min(account.hours, HOURS_MARKED)
+    found = account.hour_equity[(account.hours - kept) % HOURS_MARKED]
+    for back in range(kept):
+        place = (account.hours - kept + back) % HOURS_MARKED
+        if account.hour_time[place] <= time:
+            found = account.hour_equity[place]
+    return found
 
 
 @kernel
@@ -430,36 +457,34 @@ def resume(account: Any) -> None:
     account.halted = 0
     account.session_equity = account.equity_quote
     account.day_start_equity = account.equity_quote
+    account.day_ago_equity = account.equity_quote
     for k in range(HOURS_MARKED):
         account.hour_equity[k] = account.equity_quote
 
 
 @kernel
-def day_ago_equity(account: Any) -> float:
-    """The oldest hourly mark of the last 24 hours."""
-    oldest = account.hours % HOURS_MARKED if account.hours >= HOURS_MARKED else 0
-    equity: float = account.hour_equity[oldest]
-    return equity
-
-
-@kernel
 def judge_account(account: Any, time: int) -> bool:
-    """Once the account is marked at `time`: True when a breaker has just stopped it."""
+    """Once the account is marked at `time`: True when a breaker has just stopped it.
+
+    A paused account is still watched by the kill switches.
+    """
     limits = account.limits
     watched = (
         limits.loss_24h_fraction_max
         + limits.session_loss_fraction_max
         + limits.daily_loss_fraction_max
     )
-    if watched == 0.0 or account.halted != 0 or account.hours == 0:
+    if watched == 0.0 or account.hours == 0 or must_close(account):
         return False
     equity = account.equity_quote
     reason = 0
-    if fallen(equity, day_ago_equity(account), limits.loss_24h_fraction_max):
+    if fallen(equity, account.day_ago_equity, limits.loss_24h_fraction_max):
         reason = Refusal.KILL_24H
     elif fallen(equity, account.session_equity, limits.session_loss_fraction_max):
         reason = Refusal.KILL_SESSION
-    elif fallen(equity, account.day_start_equity, limits.daily_loss_fraction_max):
+    elif account.halted == 0 and fallen(
+        equity, account.day_start_equity, limits.daily_loss_fraction_max
+    ):
         reason = Refusal.DAILY_LOSS
     if reason == 0:
         return False
@@ -467,9 +492,3 @@ def judge_account(account: Any, time: int) -> bool:
     account.halted_time = time
     account.halts[reason] += 1
     return True
-
-
-@kernel
-def must_close(account: Any) -> bool:
-    """Whether every position has to go: a kill switch is latched."""
-    return account.halted == Refusal.KILL_24H or account.halted == Refusal.KILL_SESSION

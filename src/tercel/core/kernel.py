@@ -26,6 +26,7 @@ from tercel.core.ledger import NEVER, drop_entry, on_fill, refuse
 from tercel.core.market import market_step, survey
 from tercel.core.matching import asks_market, match_bar, match_close, may_fill, take
 from tercel.core.records import Feed, Records, Tape
+from tercel.core.values import NOTHING, plus, rebook, value_of
 
 __all__ = [
     "asks_market",
@@ -41,10 +42,6 @@ __all__ = [
     "side_asked",
     "survey",
 ]
-
-
-NOTHING = (0.0, 0.0, 0.0, 0.0)
-"""The values of no stream: unrealised profit, exposure, value at work, open risk."""
 
 
 @kernel
@@ -74,14 +71,13 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
     order = stream.orders[Slot.ENTRY]
     order.placed_time = bar.open_time + stream.bar_ms
     order.placed_price = bar.close
-    account.working_quote += quantity * bar.close
-    account.heat_quote += quantity * signal.stop_distance
     order.reposts = 0
     if stream.plan.entry_kind != OrderKind.MARKET:
         order.kind = stream.plan.entry_kind
         order.status = OrderStatus.RESTING
         order.price = bar.close
     breakers.note_entry(account, stream, signal.side, order.placed_time)
+    rebook(account, NOTHING, value_of(stream))
 
 
 @kernel
@@ -137,33 +133,6 @@ def on_bar(account: Any, stream: Any, bar: Any, signal: Any) -> None:
 
 
 @kernel
-def value_of(stream: Any) -> tuple[float, float, float, float]:
-    """(unrealised profit, exposure, value at work, open risk) of a stream at its last mark.
-
-    At work is what a waiting entry may still come to cost. Open risk is what would be lost from
-    here if the stop were hit (0 once it is beyond the mark), and what a waiting entry would risk.
-    """
-    position = stream.position
-    unrealised = exposure = working = risk_quote = 0.0
-    if position.quantity > 0.0:
-        exposure = position.mark_price * position.quantity
-        unrealised = position.side * (exposure - position.entry_price * position.quantity)
-        to_stop = position.side * (position.mark_price - stream.orders[Slot.STOP].price)
-        risk_quote = max(to_stop, 0.0) * position.quantity
-    entry = stream.orders[Slot.ENTRY]
-    if entry.status != OrderStatus.EMPTY:
-        working = entry.placed_price * entry.quantity
-        risk_quote += entry.quantity * position.stop_distance
-    return unrealised, exposure, working, risk_quote
-
-
-@kernel
-def plus(one: Any, other: Any) -> tuple[float, float, float, float]:
-    """The values of two streams together."""
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3]
-
-
-@kernel
 def settle_marks(account: Any, values: Any, time: int) -> int:
     """The account at the sum of its streams' values; the Refusal that has just stopped it, else
     NONE.
@@ -172,7 +141,8 @@ def settle_marks(account: Any, values: Any, time: int) -> int:
     account.equity_quote = equity
     account.exposure_quote = values[1]
     account.working_quote = values[2]
-    account.heat_quote = values[3]
+    account.margin_quote = values[3]
+    account.heat_quote = values[4]
     if equity > account.peak_equity:
         account.peak_equity = equity
     elif equity < account.peak_equity * (1.0 - account.drawdown_max):

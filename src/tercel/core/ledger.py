@@ -15,6 +15,7 @@ from tercel.core.codes import ExitReason, OrderStatus, Side, Slot
 from tercel.core.jit import kernel
 from tercel.core.margin import liquidation_price
 from tercel.core.records import Tape
+from tercel.core.values import rebook, value_of
 
 NEVER = 2**62
 """A time after all others, ms."""
@@ -48,8 +49,6 @@ def book_entry(account: Any, stream: Any, fill: Any) -> None:
     position.entry_price = (position.entry_price * before + fill.price * fill.quantity) / total
     position.entry_quantity = total
     position.quantity += fill.quantity
-    account.exposure_quote += fill.price * fill.quantity
-    account.working_quote -= stream.orders[Slot.ENTRY].placed_price * fill.quantity
     position.liquidation_price = liquidation_price(
         account, stream, position.side, position.quantity, position.entry_price
     )
@@ -64,7 +63,6 @@ def book_exit(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
     position.gross_quote += profit
     account.gross_quote += profit
     account.cash_quote += profit
-    account.exposure_quote -= fill.price * fill.quantity
     position.quantity -= fill.quantity
     position.exit_quantity += fill.quantity
     position.exit_notional += fill.price * fill.quantity
@@ -158,6 +156,7 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
     booked as slippage, so that start + gross - fees - slippage + funding = cash holds after every
     fill.
     """
+    before = value_of(stream)
     position = stream.position
     order = stream.orders[fill.slot]
     slippage_quote = abs(fill.price - fill.reference_price) * fill.quantity
@@ -177,6 +176,7 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
         book_entry(account, stream, fill)
     else:
         book_exit(account, stream, fill, tape)
+    rebook(account, before, value_of(stream))
 
 
 @kernel
@@ -185,7 +185,7 @@ def drop_entry(account: Any, stream: Any, refusal: int) -> None:
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.EMPTY:
         return
-    account.working_quote -= order.placed_price * order.quantity
+    before = value_of(stream)
     manage.end_entry(stream)
     if stream.position.quantity == 0.0:
         breakers.note_flat(account, stream)
@@ -193,3 +193,4 @@ def drop_entry(account: Any, stream: Any, refusal: int) -> None:
         breakers.uncount_entry(stream.pace_state, order.placed_time)
         refuse(stream, refusal)
         forget(stream)
+    rebook(account, before, value_of(stream))

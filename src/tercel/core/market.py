@@ -30,20 +30,23 @@ def market_step(market: Any, bar: Any, bar_ms: int) -> None:
     mean = sma_step(market.atr_average, atr, ATR_MEAN_BARS)
     market.atr_ratio = atr / mean if mean > 0.0 else math.nan
     if bar_ms >= HOUR_MS:
-        note_hour(market, bar.open_time // HOUR_MS, bar.close)
+        note_hour(market, bar.open_time // HOUR_MS, bar.close, bar_ms // HOUR_MS)
     elif resample_step(market.hour, bar, bar_ms, HOUR_MS):
-        note_hour(market, market.hour.done.open_time // HOUR_MS, market.hour.done.close)
+        note_hour(market, market.hour.done.open_time // HOUR_MS, market.hour.done.close, 1)
 
 
 @kernel
-def note_hour(market: Any, hour: int, close: float) -> None:
-    """The return of a closed hour against the close known before it."""
-    if market.hours > 0 and close > 0.0 and market.hour_close > 0.0:
+def note_hour(market: Any, hour: int, close: float, step: int) -> None:
+    """The return of a closed hour against the close `step` hours before it; across a gap there is
+    none.
+    """
+    follows = market.hour_number > 0 and hour == market.hour_number + step
+    if follows and close > 0.0 and market.hour_close > 0.0:
         place = hour % CORRELATION_HOURS
         market.returns[place] = math.log(close / market.hour_close)
         market.return_hour[place] = hour
     market.hour_close = close
-    market.hours += 1
+    market.hour_number = hour
 
 
 @kernel
@@ -123,6 +126,8 @@ def survey(account: Any, stream: Any, markets: Records, context: Any, side: int)
     seen.cluster_positions = 0
     for series in range(account.series_count):
         held = positions_on(account, series, side)
+        if series == own and stream.position.side == side:
+            held -= 1  # its own waiting entry, which may be given up at this very bar
         if held == 0:
             continue
         if cluster > 0 and markets[series].cluster == cluster:

@@ -31,8 +31,8 @@ SCORE_STEPS = 4
 """Steps of size by score."""
 ENTRIES_REMEMBERED = 64
 """Entries whose times are kept for the hourly limit."""
-HOURS_MARKED = 24
-"""Hourly marks of equity behind the 24 h kill switch."""
+HOURS_MARKED = 25
+"""Hourly marks of equity behind the 24 h kill switch: one more than fit into 24 hours."""
 CORRELATION_HOURS = 720
 """Hourly returns behind a correlation: 30 days."""
 ATR_MEAN_BARS = 20
@@ -181,7 +181,7 @@ SURVEY = rec(                            # what the market looks like to the acc
 MARKET = rec(                            # what the account watches of one series
     ("cluster", "i8"),                   # its cluster of symbols; 0: none
     ("hour", RESAMPLE),                  # of its bars
-    ("hour_close", "f8"), ("hours", "i8"),  # close of the last whole hour; hours seen
+    ("hour_close", "f8"), ("hour_number", "i8"),  # close of the last whole hour; which it was
     ("returns", "f8", (CORRELATION_HOURS,)),    # log, of whole hours, by hour number modulo
     ("return_hour", "i8", (CORRELATION_HOURS,)),  # hour number of each; 0: none
     ("atr", ATR),                        # price
@@ -248,6 +248,7 @@ ACCOUNT = rec(
     ("equity_quote", "f8"),              # cash + unrealised, at the last marks
     ("exposure_quote", "f8"),            # sum of |quantity| * mark
     ("working_quote", "f8"),             # the same of entries that are not filled yet
+    ("margin_quote", "f8"),              # what exposure and entries tie up at their leverage
     ("heat_quote", "f8"),                # lost if every stop were hit now, working entries included
     ("gross_quote", "f8"),               # realised, before slippage and fees
     ("fee_quote", "f8"), ("slippage_quote", "f8"),
@@ -264,6 +265,8 @@ ACCOUNT = rec(
     ("watches", "?"),                    # some breaker needs MARKET records kept
     ("hour_end", "i8"),                  # next hourly mark, ms
     ("hour_equity", "f8", (HOURS_MARKED,)), ("hours", "i8"),  # marks, by number modulo; how many
+    ("hour_time", "i8", (HOURS_MARKED,)),  # when each was taken, ms
+    ("day_ago_equity", "f8"),            # newest mark that is 24 h old, else the oldest
     ("session_equity", "f8"),            # what the session's loss is measured from
     ("halted", "i8"),                    # codes.Refusal that stopped the account; 0: it trades
     ("halted_time", "i8"),               # when, ms

@@ -65,14 +65,18 @@ def wanted_quantity(account: Any, stream: Any, price: float, stop_distance: floa
 
 @kernel
 def score_factor(sizing: Any, score: float) -> float:
-    """The share of the size that a signal of `score` gets; all of it where nothing is scored."""
+    """The share of the size that a signal of `score` gets: that of the highest step it reaches, of
+    the lowest where it reaches none; all of it where nothing is scored.
+    """
+    factor = 1.0
     if math.isnan(score):
-        return 1.0
+        return factor
     for step in range(SCORE_STEPS):
-        if sizing.score_factor[step] > 0.0 and score >= sizing.score_from[step]:
-            factor: float = sizing.score_factor[step]
-            return factor
-    return 1.0
+        if sizing.score_factor[step] > 0.0:
+            factor = sizing.score_factor[step]
+            if score >= sizing.score_from[step]:
+                break
+    return factor
 
 
 @kernel
@@ -109,8 +113,7 @@ def room(account: Any, stream: Any, price: float) -> tuple[int, float]:
     leverage = stream.sizing.leverage_max
     if not leverage > 0.0:
         return 0, math.inf
-    taken = account.exposure_quote + account.working_quote
-    free = account.equity_quote - taken / leverage
+    free = account.equity_quote - account.margin_quote
     if free <= 0.0:
         return refused(Refusal.NO_MARGIN)
     wanted = account.limits.free_margin_fraction_min
