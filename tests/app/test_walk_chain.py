@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,3 +81,29 @@ def test_a_fold_without_a_choice_keeps_its_money() -> None:
     )
     assert nothing.result.equity_quote == 10_000.0
     assert len(nothing.result.trades) == 0
+
+
+@pytest.mark.parametrize("end_quote", [-500.0, 0.0, 0.001])
+def test_after_ruin_nothing_is_traded(end_quote: float) -> None:
+    """A fold that ends in debt (or with dust) is the last: the debt stays, no sign is flipped."""
+    _, links = chained()
+    assert all(link.result is not None and len(link.result.trades) for link in links)
+    first = links[0].result
+    assert first is not None
+    equity = first.equity.copy()
+    equity["equity"][-1] = end_quote
+    ruined = replace(first, equity=equity, equity_quote=end_quote)
+    spec = job_on(invented_bars(BARS)).spec
+    made = chain([Link(links[0].window, ruined), *links[1:]], spec.series, 10_000.0, spec.label)
+    left = max(end_quote / 10_000.0, 0.0)
+    assert made.levels == (1.0, left, left)
+    assert set(made.trade_folds) == {0}
+    result = made.result
+    assert len(result.fills) == len(first.fills)
+    assert result.signals == first.signals
+    assert result.refusals == dict(sorted(first.refusals.items()))
+    assert result.fee_quote == first.fee_quote
+    assert len(result.equity) == 900
+    assert np.all(result.equity["equity"][299:] == pytest.approx(end_quote))
+    assert np.all(result.equity["exposure"][300:] == 0.0)
+    assert result.equity_quote == pytest.approx(end_quote)

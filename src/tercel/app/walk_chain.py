@@ -2,7 +2,8 @@
 
 Each test began with the same capital on a fresh account. Chained, a fold begins with what the one
 before it left: its equity, trades and fills are multiplied by that level over the capital. So the
-last equity is the capital times the product of the folds' growth, and profits add up to it.
+last equity is the capital times the product of the folds' growth, and profits add up to it. A fold
+that loses everything is the last one traded: a debt stays what it is, and nothing follows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tercel.app.equity_path import RUIN_FRACTION
 from tercel.app.folds import Window
 from tercel.core.records import EQUITY, FILL, TRADE, Records
 from tercel.domain.bars import BarSeries
@@ -33,7 +35,7 @@ class Chain:
 
     result: BacktestResult
     levels: tuple[float, ...]
-    """Equity at the beginning of each fold over the capital at the start."""
+    """Equity at the beginning of each fold over the capital at the start; 0 with a debt."""
     trade_folds: Records
     """Fold of each trade of the result."""
 
@@ -42,7 +44,7 @@ def chain(
     links: Sequence[Link], series: BarSeries, start_quote: float, label: StreamLabel
 ) -> Chain:
     """The tests of `links`, in order, as one result from `start_quote` on. A fold without a result
-    keeps its money.
+    keeps its money; so do all after the one that ended with nothing (RUIN_FRACTION), traded or not.
     """
     level = 1.0
     levels: list[float] = []
@@ -50,21 +52,22 @@ def chain(
     trades: list[Records] = []
     fills: list[Records] = []
     totals: Counter[str] = Counter()
+    results: list[BacktestResult] = []
     for link in links:
-        levels.append(level)
-        result = link.result
+        levels.append(max(level, 0.0))
+        result = None if is_ruin(level) else link.result
         if result is None:
             equity.append(_waiting(link.window, series, level * start_quote))
             trades.append(np.empty(0, TRADE))
             fills.append(np.empty(0, FILL))
             continue
+        results.append(result)
         equity.append(_scaled(result.equity, level))
         trades.append(_scaled(result.trades, level))
         fills.append(_scaled(result.fills, level))
         for name in ("gross_quote", "fee_quote", "slippage_quote", "funding_quote"):
             totals[name] += level * getattr(result, name)
         level *= result.equity_quote / result.start_quote
-    results = [link.result for link in links if link.result is not None]
     end_quote = level * start_quote
     made = BacktestResult(
         labels=(replace(label, number=0),),
@@ -87,6 +90,11 @@ def chain(
     )
     counts = [len(each) for each in trades]
     return Chain(made, tuple(levels), np.repeat(np.arange(len(links)), counts))
+
+
+def is_ruin(level: float) -> bool:
+    """Whether a level is nothing to trade with: zero, a debt, or dust."""
+    return level <= RUIN_FRACTION
 
 
 def _waiting(window: Window, series: BarSeries, quote: float) -> Records:
