@@ -22,6 +22,7 @@ SHORT = (
     "walk.purge_hours=1",
     "walk.embargo_hours=0",
     "walk.trades_min=1",
+    "walk.validate_trades_min=1",
     "walk.rank_by=net",
 )
 """Three folds in a day; a train of eight hours has no daily returns to rank by."""

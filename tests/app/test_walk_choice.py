@@ -20,7 +20,7 @@ NAN = float("nan")
 
 
 def settings(**changed: Any) -> WalkSettings:
-    base = {"trades_min": 5, "candidates": 3}
+    base = {"trades_min": 5, "candidates": 3, "validate_trades_min": 5}
     return WalkSettings(**{**load_settings().walk.model_dump(), **base, **changed})
 
 
@@ -54,6 +54,7 @@ def test_the_probability_is_that_of_the_paper() -> None:
     """Written out from the returns: deflated by all ratios and the independent trials."""
     hourly = np.random.default_rng(3).normal(0.0002, 0.01, (400, 5))
     validation = np.zeros(5, FIGURES)
+    validation["trades"] = 50
     for row, column in zip(validation, hourly.T, strict=True):
         shape = moments(column)
         row["steps"], row["mean"], row["deviation"] = shape.count, shape.mean, shape.deviation
@@ -123,3 +124,52 @@ def test_a_candidate_that_validation_cannot_judge_comes_last() -> None:
     assert made.chosen is None
     assert made.why_none == NOT_VALIDATED
     assert len(made.candidates) == 3
+
+
+def test_an_idle_candidate_does_not_win_by_one_lucky_trade() -> None:
+    """One win in 400 hours: a ratio of 0.05 and a skewness of 19.9 beat 0.03 of 50 trades."""
+    train = figures([0.3, 0.2, 0.1])
+    validation = figures([0.05, 0.03, 0.02])
+    validation["trades"][0], validation["skewness"][0] = 1, 19.9
+    validation["kurtosis"][0] = 398.0
+    lucky = choose(train, validation, RETURNS[:, :3], settings(validate_trades_min=1))
+    assert lucky.chosen is not None
+    assert lucky.chosen.number == 0
+    made = choose(train, validation, RETURNS[:, :3], settings(validate_trades_min=2))
+    assert [each.number for each in made.candidates] == [1, 2, 0]
+    assert np.isnan(made.candidates[-1].validation.probability), "unknown, not bad"
+    assert made.candidates[-1].validation.ratio == pytest.approx(0.05)
+
+
+def test_the_note_counts_the_trades_that_are_missing_on_validation() -> None:
+    train, validation = figures([0.3, 0.2, 0.1]), figures([0.3, 0.2, 0.1], 4)
+    made = choose(train, validation, RETURNS[:, :3], settings())
+    assert made.chosen is None
+    assert made.why_none == "none of 3 candidates has 5 trades on validation"
+    validation["trades"][2] = 5
+    made = choose(train, validation, RETURNS[:, :3], settings())
+    assert made.chosen is not None
+    assert made.chosen.number == 2
+
+
+def test_the_default_leaves_luck_no_room_among_twenty_candidates() -> None:
+    """As many coin tosses, all won, by one of so many: 2 % at most."""
+    walk = load_settings().walk
+    assert walk.candidates * 0.5**walk.validate_trades_min < 0.02
+
+
+def test_a_fold_can_ask_for_a_probability() -> None:
+    train, validation = figures([0.3, 0.2, 0.1]), figures([0.01, 0.02, 0.03])
+    best = choose(train, validation, RETURNS[:, :3], settings()).candidates[0]
+    found = best.validation.probability
+    assert best.number == 2
+    assert 0.0 < found < 1.0
+    same = choose(train, validation, RETURNS[:, :3], settings(validate_probability_min=found))
+    assert same.chosen == best, "just reached"
+    above = settings(validate_probability_min=float(np.nextafter(found, 1.0)))
+    made = choose(train, validation, RETURNS[:, :3], above)
+    assert made.chosen is None
+    assert made.why_none.startswith("nothing reached a probability of ")
+    assert made.why_none.endswith(" % on validation")
+    assert [each.number for each in made.candidates] == [2, 1, 0]
+    assert load_settings().walk.validate_probability_min == 0.0

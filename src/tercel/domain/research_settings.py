@@ -56,6 +56,14 @@ class WalkSettings(Group):
     candidates: int = Field(
         ge=1, description="Best of train that are ranked by deflated Sharpe ratio on validation"
     )
+    validate_trades_min: int = Field(
+        ge=1, description="Trades on validation without which a candidate is not ranked"
+    )
+    validate_probability_min: float = Field(
+        ge=0,
+        le=1,
+        description="Deflated Sharpe ratio below which a fold stays in cash; 0: the best is traded",
+    )
     combinations_max: int = Field(ge=1, description="Largest grid that is accepted")
     workers: int = Field(
         ge=0, le=1024, description="Threads that try combinations; 0: one for each core"
