@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.lakes import make_synthetic_lake
+from tests.ledgers import MemoryLedger
 from tests.market_data import JIT
 from tests.walks import FOLLOWER, SHORT, MemoryLog, desk_on, quick_plan
 
@@ -18,12 +19,13 @@ from tercel.adapters.synthetic import generate, market_named
 from tercel.adapters.workers import ThreadWorkers
 from tercel.app.backtest import simulate
 from tercel.app.folds import Part
+from tercel.app.ledger import trials_of_sweep
 from tercel.app.prepare import RunRequest
 from tercel.app.strategies import load_strategy
 from tercel.app.sweep import SweepBench
 from tercel.app.walk_choice import NO_TRADES
 from tercel.app.walk_verdict import WalkCode
-from tercel.app.walkforward import Walk, plan_walk, run_walk
+from tercel.app.walkforward import LOST, Walk, as_chained, plan_walk, run_walk, tried_elsewhere
 from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import UserError
 from tercel.domain.times import parse_time
@@ -166,6 +168,62 @@ def test_a_strategy_that_always_trades(lake: Path, tmp_path: Path) -> None:
     assert all(walk.by_part(Part.TEST)["signals"].ravel() == 180)
     assert all(outcome.choice.chosen is not None for outcome in walk.folds)
     assert sum(walk.chain.result.refusals.values()) > 0
+
+
+def test_trials_elsewhere_are_those_that_saw_the_tests_and_are_not_of_the_grid(whole: Walk) -> None:
+    ledger, tested = MemoryLedger(), whole.chain.result
+    own = trials_of_sweep(whole.plan.job, whole.sweep.whole, "free", 0)
+    assert tried_elsewhere(None, own, tested) is None
+    ledger.append([*own, *own])
+    nothing = tried_elsewhere(ledger, own, tested)
+    assert nothing is not None
+    assert (nothing.trials, nothing.runs) == (0, 0)
+    one = replace(own[0], parameters={"fast_len": 3}, sharpe=0.25, daily_returns=40)
+    elsewhere = replace(one.series, symbol="ETHUSDT")
+    ledger.append(
+        [
+            one,
+            replace(one, time_ms=7, kind="backtest"),
+            replace(one, strategy="momentum"),
+            replace(one, series=elsewhere),
+            replace(one, end_ms=tested.start_time),  # train of the first fold alone: saw no test
+            replace(one, start_ms=tested.end_time, end_ms=tested.end_time + 1),
+        ]
+    )
+    found = tried_elsewhere(ledger, own, tested)
+    assert found is not None
+    assert (found.trials, found.runs) == (1, 2)
+    assert found.sharpes.tolist() == [0.25]
+    assert found.daily_returns.tolist() == [40]
+
+
+def test_the_verdict_is_told_what_the_ledger_knows(lake: Path, whole: Walk) -> None:
+    """The same walk again changes nothing; another trial before it is in the figures."""
+    desk, plan = quick_plan(lake)
+    ledger = MemoryLedger()
+    desk = replace(desk, ledger=ledger)
+    first = run_walk(desk, plan, ThreadWorkers(1), MemoryLog())
+    assert len(ledger.trials) == 4
+    assert first.others is not None
+    assert first.others.trials == 0
+    ledger.append([replace(ledger.trials[0], parameters={"fast_len": 3})])
+    second = run_walk(desk, plan, ThreadWorkers(1), MemoryLog())
+    assert second.others is not None
+    assert second.others.trials == 1
+    assert everything(first) == everything(whole)
+
+
+def test_a_fold_after_ruin_is_shown_in_cash(whole: Walk) -> None:
+    outcome = whole.folds[0]
+    assert as_chained(outcome, 0.5) is outcome
+    for level in (0.0, 1e-7):
+        lost = as_chained(outcome, level)
+        assert lost.choice.chosen is None
+        assert lost.choice.why_none == LOST
+        assert lost.test is None
+        assert lost.net_fraction == 0.0
+        assert lost.values == {}
+        assert lost.held_fraction == outcome.held_fraction
 
 
 def test_one_strategy_and_one_symbol(lake: Path) -> None:

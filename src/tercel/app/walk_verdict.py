@@ -5,7 +5,9 @@ The first rule that holds decides:
 2. fewer than 30 trades out of sample: nothing can be said;
 3. no profit before costs: the choices carried no edge into the future;
 4. profit before costs, none after: the edge is smaller than its costs;
-5. profit after costs that luck explains at 95 %: not yet evidence;
+5. profit after costs that luck explains at 95 %: not yet evidence. Where the research ledger knows
+   of other trials on the data of the tests, it is the luck of the best of so many (the deflated
+   Sharpe ratio). The walk's own combinations do not count: they were chosen without the tests;
 6. otherwise an edge that held out of sample, in this data.
 """
 
@@ -18,8 +20,11 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from tercel.app.overfitting.deflated import Deflation
+from tercel.app.sharpe import annualised, sharpe
 from tercel.app.statistics import Statistics
-from tercel.app.verdict import CONFIDENCE, TRADES_MIN
+from tercel.app.trial_count import TrialCount, deflated_by, moments_of
+from tercel.app.verdict import CONFIDENCE, HEADLINES, TRADES_MIN, VerdictCode
 from tercel.app.wording import count, number, percent, times
 
 Floats = npt.NDArray[np.float64]
@@ -61,6 +66,12 @@ class WalkFigures:
     """Net fraction of each combination over all the data."""
     train_sharpe: float
     """Mean Sharpe ratio a year of the chosen ones on train; NaN: nothing was chosen."""
+    others: TrialCount | None = None
+    """What the research ledger knows of the strategy on the data of the tests beyond this walk's
+    own combinations; None: no ledger.
+    """
+    folds_ruined: int = 0
+    """The last folds that were not traded since all the money was lost before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,46 @@ def judge_walk(figures: WalkFigures) -> WalkVerdict:
         _everybody(figures.whole_nets),
         _beside_holding(figures),
     ]
-    return WalkVerdict(code, WALK_HEADLINES[code], tuple(sentences))
+    return WalkVerdict(code, _headline(code, figures), tuple(sentences))
+
+
+def deflated(figures: WalkFigures) -> Deflation | None:
+    """The chain's Sharpe ratio deflated by the trials elsewhere, with the chain as one more.
+
+    None where there are none, or no ledger.
+    """
+    others = figures.others
+    if others is None or not others.trials:
+        return None
+    shape = moments_of(figures.statistics)
+    tried = TrialCount(
+        trials=others.trials + 1,
+        runs=others.runs + 1,
+        sharpes=np.append(others.sharpes, sharpe(shape)),
+        daily_returns=np.append(others.daily_returns, shape.count),
+    )
+    return deflated_by(figures.statistics, tried)
+
+
+def _is_evidence(figures: WalkFigures) -> bool:
+    """Whether the Sharpe ratio is above zero at 95 %, with all that was tried elsewhere."""
+    if not figures.statistics.probabilistic_sharpe >= CONFIDENCE:  # NaN: not proven
+        return False
+    found = deflated(figures)
+    return found is None or found.probability >= CONFIDENCE
+
+
+def _headline(code: WalkCode, figures: WalkFigures) -> str:
+    """That of the code; where only the trials elsewhere take the evidence away, it says so."""
+    alone = figures.statistics.probabilistic_sharpe
+    if (
+        code is WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK
+        and figures.others is not None
+        and alone >= CONFIDENCE
+    ):
+        many = HEADLINES[VerdictCode.LUCK_OF_MANY_TRIALS]
+        return many.replace("K", count(figures.others.trials + 1))
+    return WALK_HEADLINES[code]
 
 
 def _code(figures: WalkFigures) -> WalkCode:
@@ -99,7 +149,7 @@ def _code(figures: WalkFigures) -> WalkCode:
         return WalkCode.NO_EDGE
     if net.net_quote <= 0.0:
         return WalkCode.EDGE_BELOW_COSTS
-    if not net.probabilistic_sharpe >= CONFIDENCE:  # NaN: not proven
+    if not _is_evidence(figures):
         return WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK
     return WalkCode.HELD_OUT_OF_SAMPLE
 
@@ -122,7 +172,11 @@ def _outcome(figures: WalkFigures) -> list[str]:
         f"{count(won)} of {count(figures.folds)} folds ended with a profit: the best "
         f"{moved(max(nets))}, the worst {moved(min(nets))}.",
     ]
-    if idle := figures.folds - len(nets):
+    if lost := figures.folds_ruined:
+        said.append(
+            f"All the money was lost before the last {count(lost)} folds, which were not traded."
+        )
+    if idle := figures.folds - len(nets) - lost:
         said.append(f"In {count(idle)} of them nothing was chosen, and the money waited.")
     return said
 
@@ -136,17 +190,54 @@ def _explanation(code: WalkCode, figures: WalkFigures) -> list[str]:
     if code is WalkCode.EDGE_BELOW_COSTS:
         return [f"Fees and slippage ate {times(net.cost_share)} the gross profit."]
     if code in (WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK, WalkCode.HELD_OUT_OF_SAMPLE):
-        chance = net.probabilistic_sharpe
-        known = "cannot be told" if math.isnan(chance) else f"is {_certainty(chance)}"
-        said = f"The probability that the true Sharpe ratio of the chain is above zero {known}"
-        if code is WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK:
-            return [f"{said}; 95 % is asked for."]
+        return _chance(code, figures)
+    return []
+
+
+def _chance(code: WalkCode, figures: WalkFigures) -> list[str]:
+    """How likely the profit is more than luck, and what was counted."""
+    alone, others, found = (
+        figures.statistics.probabilistic_sharpe,
+        figures.others,
+        deflated(figures),
+    )
+    said = "The probability that the true Sharpe ratio of the chain is above zero"
+    if code is WalkCode.NOT_DISTINGUISHABLE_FROM_LUCK:
+        if found is not None and alone >= CONFIDENCE:
+            return [_luck_of_many(figures, found)]
+        return [f"{said} {_known(alone)}; 95 % is asked for."]
+    if others is None:
         return [
-            f"{said}.",
+            f"{said} {_known(alone)}.",
             "It counts only what this walk tried: other grids and strategies tried on the same "
             "data make it smaller.",
         ]
-    return []
+    if found is None:
+        return [
+            f"{said} {_known(alone)}, and the research ledger knows of no other trial of this "
+            "strategy on this data."
+        ]
+    return [
+        f"{said} {_known(found.probability)}, counting that {count(others.trials)} other "
+        "trials of this strategy on this data are in the research ledger."
+    ]
+
+
+def _luck_of_many(figures: WalkFigures, found: Deflation) -> str:
+    """Why a profit that would be evidence alone is none beside all that was tried elsewhere."""
+    net = figures.statistics
+    return (
+        f"Beyond this walk's own grid, {count(round(found.trials) - 1)} trials of this strategy on "
+        f"this data are in the research ledger. The best of so many worthless ones would have a "
+        f"Sharpe ratio of {number(annualised(found.benchmark))} a year, the chain has "
+        f"{number(net.sharpe)}: the probability that the true ratio is above zero "
+        f"{_known(found.probability)} (95 % is asked for), not the "
+        f"{_certainty(net.probabilistic_sharpe)} of a strategy that was tried only here."
+    )
+
+
+def _known(probability: float) -> str:
+    return "cannot be told" if math.isnan(probability) else f"is {_certainty(probability)}"
 
 
 def _certainty(probability: float) -> str:

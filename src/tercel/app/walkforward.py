@@ -6,9 +6,11 @@ In order:
    each is finished, so that a stopped walk goes on;
 3. each fold chooses one by train and validation alone (`walk_choice`);
 4. the chosen ones' tests are traded again with every row kept, and chained (`walk_chain`);
-5. buy-and-hold of the same time, and the verdict (`walk_verdict`).
+5. buy-and-hold of the same time, and the verdict (`walk_verdict`), which counts what the research
+   ledger knows of other trials on the data of the tests.
 
-The same data, grid, settings and code give the same result, whoever works and in whatever order.
+The same data, grid, settings and code give the same result, whoever works and in whatever order;
+trials elsewhere change the verdict alone.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from tercel.app.benchmark import BUY_AND_HOLD, buy_and_hold
 from tercel.app.folds import Fold, Part, Window, make_folds, windows_of
 from tercel.app.grid import Grid, GridLimits, Value, combinations, read_grid, refuse_fixed
 from tercel.app.ledger import record_trials, trials_of_sweep
-from tercel.app.ports import Progress, TrialLog, Workers
+from tercel.app.ports import Progress, ResearchLedger, TrialLog, Workers
 from tercel.app.prepare import PreparedRun, RunRequest, prepare
 from tercel.app.report import NamedRun, named_run
 from tercel.app.runs import Desk, record_of
@@ -45,7 +47,8 @@ from tercel.app.sweep import (
     span_of,
     trial_from,
 )
-from tercel.app.walk_chain import Chain, Link, chain
+from tercel.app.trial_count import TrialCount, TriedData, counted
+from tercel.app.walk_chain import Chain, Link, chain, is_ruin
 from tercel.app.walk_choice import Choice, choose
 from tercel.app.walk_verdict import WalkFigures, WalkVerdict, judge_walk
 from tercel.core.jit import hash_sources
@@ -54,8 +57,10 @@ from tercel.domain.bars import BarSeries
 from tercel.domain.errors import UserError
 from tercel.domain.research_settings import WalkSettings
 from tercel.domain.results import BacktestResult, RunRecord
+from tercel.domain.trials import TrialRecord
 
 HOURS_A_YEAR = 24 * PERIODS_A_YEAR
+LOST = "all the money was lost in a fold before"
 COMPUTING = ("backtest", "equity_path", "folds", "sharpe", "signals", "sweep", "tape")
 """Modules beside the core that decide what a trial says: a changed one makes kept trials void."""
 
@@ -130,6 +135,8 @@ class Walk:
     """Of the chain: out of sample, net of all costs."""
     held: NamedRun
     """Buy-and-hold over the same time."""
+    others: TrialCount | None
+    """Trials elsewhere that the verdict counts; None: no research ledger."""
     verdict: WalkVerdict
     record: RunRecord
     warnings: tuple[str, ...]
@@ -201,8 +208,11 @@ def run_walk(desk: Desk, plan: WalkPlan, workers: Workers, log: TrialLog) -> Wal
     start_quote = plan.job.account.start_quote
     sweep = side_by_side(spec.series, trials)
     profile = plan.prepared.cost_profiles[str(spec.label)]
-    record_trials(desk.ledger, trials_of_sweep(plan.job, sweep.whole, profile, desk.clock.now_ms()))
+    own = trials_of_sweep(plan.job, sweep.whole, profile, desk.clock.now_ms())
+    record_trials(desk.ledger, own)
     made = chain(links, spec.series, start_quote, spec.label)
+    outcomes = tuple(map(as_chained, outcomes, made.levels))
+    others = tried_elsewhere(desk.ledger, own, made.result)
     tested = named_run("walk-forward", made.result)
     held = named_run(BUY_AND_HOLD, _held(plan, made.result))
     known = WalkFigures(
@@ -212,6 +222,8 @@ def run_walk(desk: Desk, plan: WalkPlan, workers: Workers, log: TrialLog) -> Wal
         folds=len(outcomes),
         whole_nets=np.ascontiguousarray(sweep.whole["net"]),
         train_sharpe=_mean([each.train.sharpe for each in outcomes if each.train is not None]),
+        others=others,
+        folds_ruined=sum(is_ruin(level) for level in made.levels),
     )
     return Walk(
         plan=plan,
@@ -221,9 +233,41 @@ def run_walk(desk: Desk, plan: WalkPlan, workers: Workers, log: TrialLog) -> Wal
         chain=made,
         statistics=tested.statistics,
         held=held,
+        others=others,
         verdict=judge_walk(known),
         record=_record(desk, plan),
         warnings=plan.prepared.warnings,
+    )
+
+
+def tried_elsewhere(
+    ledger: ResearchLedger | None, own: Sequence[TrialRecord], tested: BacktestResult
+) -> TrialCount | None:
+    """The distinct trials of the same strategy that saw some of the time of the tests, without
+    `own`, the walk's combinations: those were chosen between on train and validation, and do not
+    count against the tests. None without a ledger. Raises DataError, StorageError.
+    """
+    if ledger is None:
+        return None
+    label = tested.labels[0]
+    asked = TriedData(label.strategy, label.symbol, tested.start_time, tested.end_time)
+    of_the_grid = {each.identity for each in own}
+    known = ledger.read(asked.strategy, asked.symbol)
+    return counted((each for each in known if each.identity not in of_the_grid), asked)
+
+
+def as_chained(outcome: FoldOutcome, level: float) -> FoldOutcome:
+    """What is left of a fold that begins with `level` of the capital: in ruin, cash."""
+    if not is_ruin(level):
+        return outcome
+    return replace(
+        outcome,
+        choice=replace(outcome.choice, chosen=None, why_none=LOST),
+        values={},
+        train=None,
+        validation=None,
+        test=None,
+        test_drawdown=0.0,
     )
 
 
