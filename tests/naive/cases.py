@@ -123,7 +123,7 @@ from tercel.core.indicators.wma import wma_dtype, wma_step
 from tercel.core.indicators.zscore import zscore_dtype, zscore_step
 from tercel.core.jit import kernel, new, rec
 from tercel.core.records import BAR
-from tercel.core.timeframe import RESAMPLE, resample_step
+from tercel.core.timeframe import RESAMPLE, is_fresh, resample_step
 
 CAPACITY = 32
 
@@ -384,6 +384,7 @@ def timeframe_case(s: Any, bar: Any, out: Any) -> None:
     out[6] = s.done.quote_volume
     out[7] = s.done.taker_buy_volume
     out[8] = s.done.bar_count
+    out[9] = is_fresh(s.done, bar, 60_000, 300_000)
 
 
 _WINDOWS = rec(("window", window_dtype(CAPACITY)), ("total", rolling_sum_dtype(CAPACITY)))
@@ -436,7 +437,7 @@ CASES = (
     Case("patterns", _VWAP_RECLAIM, vwap_reclaim_case, 2, patterns.warmup(15 - 1, 20)),
     Case("patterns", ignition_dtype(CAPACITY), ignition_case, 3, patterns.warmup(2 - 1, 20)),
     Case("fair_value_gap", _GAPS, fair_value_gap_case, 4, fair_value_gap.warmup(10)),
-    Case("timeframe", RESAMPLE, timeframe_case, 9, timeframe.warmup(60_000, 300_000)),
+    Case("timeframe", RESAMPLE, timeframe_case, 10, timeframe.warmup(60_000, 300_000)),
 )
 
 

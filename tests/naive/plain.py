@@ -15,7 +15,7 @@ Values = list[float]
 
 
 class Candle(NamedTuple):
-    """A larger bar and the small bar at whose close it is known."""
+    """A larger bar and the small bar at whose close it is known, its own last one or a later."""
 
     known_at: int
     high: float
@@ -23,6 +23,7 @@ class Candle(NamedTuple):
     close: float
     volume: float
     quote_volume: float
+    on_time: bool
 
 
 def larger_bars(bars: Any, bar_minutes: int, minutes: int) -> list[Candle]:
@@ -54,6 +55,7 @@ def larger_bars(bars: Any, bar_minutes: int, minutes: int) -> list[Candle]:
                 float(bars["close"][rows[-1]]),
                 math.fsum(float(bars["volume"][i]) for i in rows),
                 math.fsum(float(bars["quote_volume"][i]) for i in rows),
+                whole and known_at == rows[-1],
             )
         )
     return found

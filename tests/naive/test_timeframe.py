@@ -10,7 +10,7 @@ from tests.market_data import FIRST_OPEN_TIME, JIT, MINUTE_MS, Bars, invented_ba
 
 from tercel.core.jit import new
 from tercel.core.records import BAR
-from tercel.core.timeframe import RESAMPLE, resample_step
+from tercel.core.timeframe import RESAMPLE, is_fresh, resample_step
 
 FIVE_MS = 5 * MINUTE_MS
 COLUMNS = (
@@ -151,3 +151,33 @@ def test_unknown_stays_unknown() -> None:
 def test_frames_that_do_not_divide_are_refused(bar_ms: int, target_ms: int) -> None:
     with pytest.raises(ValueError, match="multiple"):
         resample_step(new(RESAMPLE), minutes(0)[0], bar_ms, target_ms)
+
+
+def fresh_closes(bars: Bars) -> list[tuple[int, bool]]:
+    """(number of the small bar, is the larger bar's end its own) for each larger bar told."""
+    state = new(RESAMPLE)
+    return [
+        (i, is_fresh(state.done, bars[i], MINUTE_MS, FIVE_MS))
+        for i in range(len(bars))
+        if resample_step(state, bars[i], MINUTE_MS, FIVE_MS)
+    ]
+
+
+def test_a_larger_bar_is_fresh_when_its_own_last_minute_tells_it() -> None:
+    assert fresh_closes(minutes(*range(10))) == [(4, True), (9, True)]
+    assert fresh_closes(minutes(0, 4, 7, 9)) == [(1, True), (3, True)]
+
+
+def test_a_larger_bar_told_after_a_gap_is_not_fresh() -> None:
+    """A minute late, hours late, and one bar late because another was told before it."""
+    assert fresh_closes(minutes(0, 1, 2, 3, 5, 6, 7, 8, 9)) == [(4, False), (8, True)]
+    assert fresh_closes(minutes(0, 1, 240, 241, 242, 243, 244)) == [(2, False), (6, True)]
+    assert fresh_closes(minutes(0, 1, 9, 10, 14)) == [(2, False), (3, False), (4, True)]
+
+
+def test_a_bar_in_between_is_not_the_close_of_the_last_larger_one() -> None:
+    state, bars = new(RESAMPLE), minutes(*range(6))
+    for i in range(6):
+        resample_step(state, bars[i], MINUTE_MS, FIVE_MS)
+    assert not is_fresh(state.done, bars[5], MINUTE_MS, FIVE_MS)
+    assert is_fresh(state.done, bars[4], MINUTE_MS, FIVE_MS)

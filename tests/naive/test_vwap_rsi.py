@@ -40,6 +40,9 @@ def twin(bars: Bars, contexts: Records, p: dict[str, Any], bar_minutes: int) -> 
     said = [Said("between_closes") for _ in bars]
     for k, candle in enumerate(candles):
         here = said[candle.known_at]
+        if not candle.on_time:
+            here.reason = "stale_bar"
+            continue
         trends = adx[k] >= p["adx_max"]
         here.exit_long = trends or rsi[k] >= p["rsi_exit"]
         here.exit_short = trends or rsi[k] <= p["rsi_exit"]
@@ -107,4 +110,6 @@ def test_signals_equal_the_twins(minutes: int, changed: dict[str, object]) -> No
     assert counts["warming_up"] > 0
     if JIT and changed:
         absent = {"between_closes"} | ({"missing_vwap"} if "vwap_from" in changed else set())
+        if changed.get("decide_minutes", 5) == minutes:
+            absent.add("stale_bar")
         assert all(counts[reason] > 0 for reason in counts if reason not in absent), counts

@@ -13,6 +13,10 @@ At most one larger bar closes in a step. Should both 1 and 3 apply (after a gap 
 arrive is the last one of a larger bar), then 1 is told now, and 3 with the next small bar: later,
 never lost.
 
+Told by 1, or one bar late, it is old news: what is left of an hour that broke off at noon may be
+told at four. Averages and filters take it in; an entry or an exit needs `is_fresh`, that the larger
+bar ended with this very small one.
+
 A first larger bar of which the beginning was not seen is not told. One with a gap inside is;
 `done.bar_count` says of how many small bars it was made. Small bars that do not come after the
 last one are ignored. A NaN (an unknown volume) makes the larger bar's field NaN.
@@ -123,3 +127,13 @@ def resample_step(state: Any, bar: Any, bar_ms: int, target_ms: int) -> bool:
     if not closed and open_time + bar_ms >= larger_open_time + target_ms:
         closed = _close(state)
     return closed
+
+
+@kernel
+def is_fresh(done: Any, bar: Any, bar_ms: int, target_ms: int) -> bool:
+    """Whether the larger bar `done` (LARGER_BAR, of `target_ms`) ended with `bar` (of `bar_ms`).
+
+    Ask it where `resample_step` was true, before a decision: without it a strategy trades on an
+    interrupted bar at the first price after the gap, whenever that is.
+    """
+    return bool(bar.open_time + bar_ms == done.open_time + target_ms)

@@ -2,7 +2,8 @@
 
 Bullish while the fast EMA is above the slow one and ADX is above a minimum, bearish while it is
 below and ADX is above that minimum, neither otherwise. Known once a larger bar has closed, and the
-same for every small bar until the next one closes.
+same for every small bar until the next one closes. A larger bar that a gap in the data cut short
+counts too, from the first bar after the gap on: a filter says how things stand, it decides nothing.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ The exit is asked for at every close with such an ADX, not at the first one alon
 ADX above `adx_min`, so that the first close that matters to a position is the one at which ADX
 fell, and one missed (a restart, an entry that filled late) is made up for at the next.
 
+A decision bar that a gap in the data cut short, told when the next bar came, moves the averages but
+neither enters nor leaves: `stale_bar`.
+
 Source 4, its strategy 4.
 """
 
@@ -35,7 +38,7 @@ from tercel.core.jit import kernel, rec
 from tercel.core.parameters import Param, parameters
 from tercel.core.plan import TradePlan
 from tercel.core.signal import enter, no_signal
-from tercel.core.timeframe import RESAMPLE, resample_step
+from tercel.core.timeframe import RESAMPLE, is_fresh, resample_step
 from tercel.core.trend import (
     TREND,
     minutes_problem,
@@ -70,6 +73,7 @@ REASONS = (
     "no_trend",
     "direction_against",
     "trend_against",
+    "stale_bar",
 )
 (
     BETWEEN_CLOSES,
@@ -82,6 +86,7 @@ REASONS = (
     NO_TREND,
     DIRECTION_AGAINST,
     TREND_AGAINST,
+    STALE_BAR,
 ) = range(len(REASONS))
 
 NEEDS = ("volume",)
@@ -175,12 +180,15 @@ def decide(state: Any, params: Any) -> int:
 def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:  # noqa: ARG001
     """One closed bar in, one SIGNAL out."""
     trend_step(state.trend, bar, params)
+    decide_ms = params.decide_minutes * 60_000
     reason = BETWEEN_CLOSES
     gone = False
-    if resample_step(state.decision, bar, params.bar_ms, params.decide_minutes * 60_000):
+    if resample_step(state.decision, bar, params.bar_ms, decide_ms):
         read_market(state, params)
-        reason = decide(state, params)
-        gone = state.seen.adx < params.adx_exit
+        reason = STALE_BAR
+        if is_fresh(state.decision.done, bar, params.bar_ms, decide_ms):
+            reason = decide(state, params)
+            gone = state.seen.adx < params.adx_exit
     no_signal(signal, reason)
     signal.atr = state.seen.atr
     signal.exit_long = gone

@@ -3,6 +3,9 @@ buy-and-hold.
 
 Decided when an hour closes: long when EMA20 crosses above EMA50, short when it crosses below,
 either only while ADX says that price trends. Stop 2 ATR(14), target 4 ATR (2R, one leg).
+
+An hour that a gap in the data cut short, told when the next bar came, moves the averages but is
+not traded on: `stale_bar`. A cross in it is passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from tercel.core.jit import kernel, rec
 from tercel.core.parameters import Param, parameters
 from tercel.core.plan import TradePlan
 from tercel.core.signal import enter, no_signal
-from tercel.core.timeframe import RESAMPLE, resample_step
+from tercel.core.timeframe import RESAMPLE, is_fresh, resample_step
 
 PARAMS = parameters(
     Param("fast_len", 20, 2, 500, "bars", "fast EMA of the larger bars"),
@@ -33,8 +36,8 @@ PARAMS = parameters(
     Param("decide_minutes", 60, 1, 1440, "minutes", "length of the bars it decides on"),
 )
 
-REASONS = ("between_closes", "warming_up", "long", "short", "no_cross", "no_trend")
-BETWEEN_CLOSES, WARMING_UP, LONG, SHORT, NO_CROSS, NO_TREND = range(len(REASONS))
+REASONS = ("between_closes", "warming_up", "long", "short", "no_cross", "no_trend", "stale_bar")
+BETWEEN_CLOSES, WARMING_UP, LONG, SHORT, NO_CROSS, NO_TREND, STALE_BAR = range(len(REASONS))
 
 PLAN = TradePlan(legs=((2.0, 1.0),))
 
@@ -67,7 +70,7 @@ def check(params: Any) -> str:
 
 @kernel
 def decide(state: Any, params: Any) -> int:
-    """The reason code of a closed larger bar."""
+    """Advance the averages by a closed larger bar; the reason code it has if it closed on time."""
     bar = state.hour.done
     seen = state.seen
     seen.fast = ema_step(state.fast, bar.close, params.fast_len)
@@ -92,9 +95,12 @@ def decide(state: Any, params: Any) -> int:
 @kernel
 def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:  # noqa: ARG001
     """One closed bar in, one SIGNAL out."""
+    decide_ms = params.decide_minutes * 60_000
     reason = BETWEEN_CLOSES
-    if resample_step(state.hour, bar, params.bar_ms, params.decide_minutes * 60_000):
+    if resample_step(state.hour, bar, params.bar_ms, decide_ms):
         reason = decide(state, params)
+        if not is_fresh(state.hour.done, bar, params.bar_ms, decide_ms):
+            reason = STALE_BAR
     no_signal(signal, reason)
     signal.atr = state.seen.atr
     if reason in (LONG, SHORT):

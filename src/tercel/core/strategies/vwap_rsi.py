@@ -21,6 +21,9 @@ Both are asked for at every close where they hold, not at the first one alone. A
 opposite of both, so that the first close that matters to a position is the one of the cross, and
 one missed (a restart, an entry that filled late) is made up for at the next.
 
+A decision bar that a gap in the data cut short, told when the next bar came, moves the averages but
+neither enters nor leaves: `stale_bar`.
+
 The VWAP of the last `vwap_minutes` is the exact one, quote volume over volume. Where bars come
 without quote volume there is no signal (`missing_vwap`), unless `vwap_from=typical` allows the
 usual estimate, (high + low + close) / 3 weighed by volume: an estimate is asked for, never slipped
@@ -46,7 +49,7 @@ from tercel.core.jit import kernel, rec
 from tercel.core.parameters import Param, parameters
 from tercel.core.plan import TradePlan
 from tercel.core.signal import enter, no_signal
-from tercel.core.timeframe import RESAMPLE, resample_step
+from tercel.core.timeframe import RESAMPLE, is_fresh, resample_step
 from tercel.core.trend import (
     TREND,
     minutes_problem,
@@ -93,6 +96,7 @@ REASONS = (
     "vwap_not_reached",
     "volume_low",
     "trend_against",
+    "stale_bar",
 )
 (
     BETWEEN_CLOSES,
@@ -106,6 +110,7 @@ REASONS = (
     VWAP_NOT_REACHED,
     VOLUME_LOW,
     TREND_AGAINST,
+    STALE_BAR,
 ) = range(len(REASONS))
 
 NEEDS = ("volume", "quote_volume")
@@ -222,10 +227,14 @@ def ask_exits(state: Any, params: Any, signal: Any) -> None:
 def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:  # noqa: ARG001
     """One closed bar in, one SIGNAL out."""
     trend_step(state.trend, bar, params)
-    if not resample_step(state.decision, bar, params.bar_ms, params.decide_minutes * 60_000):
+    decide_ms = params.decide_minutes * 60_000
+    if not resample_step(state.decision, bar, params.bar_ms, decide_ms):
         no_signal(signal, BETWEEN_CLOSES)
         return
     read_market(state, params)
+    if not is_fresh(state.decision.done, bar, params.bar_ms, decide_ms):
+        no_signal(signal, STALE_BAR)
+        return
     reason = decide(state, params)
     no_signal(signal, reason)
     ask_exits(state, params, signal)
