@@ -16,7 +16,7 @@ from tercel.core.parameters import Param, Parameters, parameters
 from tercel.core.plan import TradePlan
 from tercel.core.pressure import pressure_param, pressure_sizes
 from tercel.core.signal import enter, no_signal
-from tercel.core.timeframe import RESAMPLE, resample_step
+from tercel.core.timeframe import RESAMPLE, is_fresh, resample_step
 
 __all__ = [
     "RESAMPLE",
@@ -26,6 +26,7 @@ __all__ = [
     "TradePlan",
     "capacity_for",
     "enter",
+    "is_fresh",
     "kernel",
     "new",
     "no_signal",

@@ -155,7 +155,9 @@ class Run:
             for made, bar, signal in here:
                 side = kernel.side_asked(made, signal)
                 if side:
-                    kernel.survey(self.account, made, self.markets, context, side)
+                    kernel.look_around(
+                        self.account, self.streams, self.markets, made, context, side
+                    )
                 kernel.on_bar(self.account, made, bar, signal)
                 if matching.asks_market(made):
                     matching.match_close(self.account, made, bar, tape)

@@ -26,11 +26,12 @@ from tercel.core.ledger import NEVER, drop_entry, on_fill, refuse
 from tercel.core.market import market_step, survey
 from tercel.core.matching import asks_market, match_bar, match_close, may_fill, take
 from tercel.core.records import Feed, Records, Tape
-from tercel.core.values import NOTHING, plus, rebook, value_of
+from tercel.core.values import NOTHING, rebook, take_stock, tied_up, worth_of
 
 __all__ = [
     "asks_market",
     "finish",
+    "look_around",
     "mark",
     "match_bar",
     "match_close",
@@ -40,7 +41,6 @@ __all__ = [
     "run",
     "settle_bar",
     "side_asked",
-    "survey",
 ]
 
 
@@ -77,7 +77,7 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
         order.status = OrderStatus.RESTING
         order.price = bar.close
     breakers.note_entry(account, stream, signal.side, order.placed_time)
-    rebook(account, NOTHING, value_of(stream))
+    rebook(account, NOTHING, tied_up(stream))
 
 
 @kernel
@@ -133,16 +133,13 @@ def on_bar(account: Any, stream: Any, bar: Any, signal: Any) -> None:
 
 
 @kernel
-def settle_marks(account: Any, values: Any, time: int) -> int:
-    """The account at the sum of its streams' values; the Refusal that has just stopped it, else
+def settle_marks(account: Any, unrealised: float, exposure: float, time: int) -> int:
+    """The account at the sum of its streams' worth; the Refusal that has just stopped it, else
     NONE.
     """
-    equity = account.cash_quote + values[0]
+    equity = account.cash_quote + unrealised
     account.equity_quote = equity
-    account.exposure_quote = values[1]
-    account.working_quote = values[2]
-    account.margin_quote = values[3]
-    account.heat_quote = values[4]
+    account.exposure_quote = exposure
     if equity > account.peak_equity:
         account.peak_equity = equity
     elif equity < account.peak_equity * (1.0 - account.drawdown_max):
@@ -166,11 +163,14 @@ def drop_entries(account: Any, streams: Records, refusal: int) -> None:
 
 @kernel
 def mark(account: Any, streams: Records, time: int) -> None:
-    """Equity, exposure, working entries and open risk at the streams' last marks, at `time`."""
-    values = NOTHING
+    """Equity and everything the streams tie up, at their last marks, at `time`."""
+    take_stock(account, streams)
+    unrealised = exposure = 0.0
     for k in range(len(streams)):
-        values = plus(values, value_of(streams[k]))
-    refusal = settle_marks(account, values, time)
+        worth = worth_of(streams[k])
+        unrealised += worth[0]
+        exposure += worth[1]
+    refusal = settle_marks(account, unrealised, exposure, time)
     if refusal != Refusal.NONE:
         drop_entries(account, streams, refusal)
 
@@ -214,12 +214,20 @@ def side_asked(stream: Any, signal: Any) -> int:
 
 
 @kernel
+def look_around(
+    account: Any, streams: Records, markets: Records, stream: Any, context: Any, side: int
+) -> None:
+    """Before a signal on `side` of `stream` is answered: what all streams tie up, the market."""
+    take_stock(account, streams)
+    survey(account, stream, markets, context, side)
+
+
+@kernel
 def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape) -> None:
     """Trade a chunk of bars and signals of every stream on one account, in time order.
 
-    Each minute has two passes. First every stream settles what the bar did to it, and the account
-    is marked; then every stream decides, in its own order, knowing all of that. State stays in
-    `account`, `streams` and `markets` (one for each series); `tape` receives what happened.
+    Each minute has two passes: every stream settles what the bar did to it, and the account is
+    marked; then every stream decides, in its own order, knowing all of that.
     """
     bars, contexts, signals, lengths = feed.bars, feed.contexts, feed.signals, feed.lengths
     cursors = np.zeros(len(streams), np.int64)
@@ -229,7 +237,7 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
     time = earliest(streams, bars, lengths, cursors)
     while time != NEVER:
         following = NEVER
-        values = NOTHING
+        unrealised = exposure = 0.0
         stirred = False
         for k in range(len(streams)):
             stream, series, i = streams[k], streams[k].series, cursors[k]
@@ -247,10 +255,11 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
                 cursors[k] = i
             if i < lengths[series]:
                 following = min(following, bars[series, i].open_time)
-            # As `mark` does; handing it the array would count references at every bar.
-            values = plus(values, value_of(stream))
+            worth = worth_of(stream)
+            unrealised += worth[0]
+            exposure += worth[1]
         if stirred:
-            refusal = settle_marks(account, values, time + bar_ms)
+            refusal = settle_marks(account, unrealised, exposure, time + bar_ms)
             if refusal != Refusal.NONE:
                 drop_entries(account, streams, refusal)
             filled = False
@@ -261,7 +270,7 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
                     side = side_asked(stream, signal)
                     if side != Side.NONE:
                         context = contexts[series, min(i, last_context)]
-                        survey(account, stream, markets, context, side)
+                        look_around(account, streams, markets, stream, context, side)
                     on_bar(account, stream, bar, signal)
                     if asks_market(stream):
                         match_close(account, stream, bar, tape)
@@ -272,6 +281,7 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
         rows += 1
         time = following
     tape.counts[0] = rows
+    take_stock(account, streams)
 
 
 @kernel

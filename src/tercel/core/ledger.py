@@ -15,7 +15,7 @@ from tercel.core.codes import ExitReason, OrderStatus, Side, Slot
 from tercel.core.jit import kernel
 from tercel.core.margin import liquidation_price
 from tercel.core.records import Tape
-from tercel.core.values import rebook, value_of
+from tercel.core.values import rebook, tied_up
 
 NEVER = 2**62
 """A time after all others, ms."""
@@ -156,7 +156,7 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
     booked as slippage, so that start + gross - fees - slippage + funding = cash holds after every
     fill.
     """
-    before = value_of(stream)
+    before = tied_up(stream)
     position = stream.position
     order = stream.orders[fill.slot]
     slippage_quote = abs(fill.price - fill.reference_price) * fill.quantity
@@ -176,7 +176,7 @@ def on_fill(account: Any, stream: Any, fill: Any, tape: Tape) -> None:
         book_entry(account, stream, fill)
     else:
         book_exit(account, stream, fill, tape)
-    rebook(account, before, value_of(stream))
+    rebook(account, before, tied_up(stream))
 
 
 @kernel
@@ -185,7 +185,7 @@ def drop_entry(account: Any, stream: Any, refusal: int) -> None:
     order = stream.orders[Slot.ENTRY]
     if order.status == OrderStatus.EMPTY:
         return
-    before = value_of(stream)
+    before = tied_up(stream)
     manage.end_entry(stream)
     if stream.position.quantity == 0.0:
         breakers.note_flat(account, stream)
@@ -193,4 +193,4 @@ def drop_entry(account: Any, stream: Any, refusal: int) -> None:
         breakers.uncount_entry(stream.pace_state, order.placed_time)
         refuse(stream, refusal)
         forget(stream)
-    rebook(account, before, value_of(stream))
+    rebook(account, before, tied_up(stream))
