@@ -291,7 +291,7 @@ def finish(account: Any, streams: Records, last_bars: Records, tape: Tape) -> No
     `last_bars` has one BAR per stream. Runs without a volume cap: a backtest that could not leave
     would report a position as a result.
     """
-    time = 0
+    time = last_bars[0].open_time + streams[0].bar_ms
     for k in range(len(streams)):
         stream = streams[k]
         bar = last_bars[k]
