@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -318,3 +320,23 @@ def test_the_list_of_strategies(run: Run) -> None:
     assert code == 0
     assert "three_r" in printed
     assert "swing" in printed
+
+
+def test_order_flow_confirms_or_refuses(run: Run) -> None:
+    """Every signal that the takers' flow does not confirm is refused, and counted."""
+    asked = "backtest swing BTCUSDT --no-report --set decide_minutes=5"
+    code, everything, problem = run(asked)
+    assert code == 0, problem
+    code, confirmed, problem = run(f"{asked} --set pace.flow_min=0.2")
+    assert code == 0, problem
+    assert "Flow against" in confirmed
+    assert "Flow against" not in everything
+
+
+def test_a_reader_who_leaves_early_loses_nothing(lake: Path, tmp_path: Path) -> None:
+    """`| head -1`: the run folder is written all the same."""
+    line = f"{sys.executable} -m tercel.entry.cli.main backtest swing BTCUSDT --lake {lake}"
+    subprocess.run(
+        ["bash", "-c", f"{line} --runs {tmp_path / 'piped'} | head -1"], check=True, cwd=tmp_path
+    )
+    assert list((tmp_path / "piped").glob("*/report.html"))

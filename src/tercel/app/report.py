@@ -103,6 +103,11 @@ def fill_sentence(report: Report) -> str:
     """The interval in words."""
     nets = [run.statistics.net_fraction for run in report.fills]
     low, high = wording.percent(min(nets)), wording.percent(max(nets))
+    if low == high:
+        return (
+            "What came first inside a bar makes no difference here: hardly any bar reached a stop "
+            "and a target."
+        )
     return (
         f"Depending on what came first inside a bar, the net return is {low} to {high}. "
         "The truth lies between; the verdict above is of the run as asked."

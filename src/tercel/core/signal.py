@@ -55,4 +55,4 @@ def confirm_by_flow(signals: Any, scores: Any, score_min: float) -> None:
     for i in range(len(signals)):
         signal = signals[i]
         if signal.side != Side.NONE and not signal.side * scores[i].score >= score_min:
-            signal.veto = int(Refusal.FLOW_AGAINST)
+            signal.veto = Refusal.FLOW_AGAINST

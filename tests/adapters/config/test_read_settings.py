@@ -474,3 +474,28 @@ def test_covering_leaves_the_upper_layer_alone(under: dict[str, Any], over: dict
     for tree in (under, over, {"a": {"b": 1}}):
         cover(merged, Layer(tree=tree))
     assert repr(over) == before
+
+
+def test_what_is_said_for_a_run_goes_before_the_file_of_a_strategy(tmp_path: Path) -> None:
+    """three_r's own file risks 0.2 % and has no daily limit; a run may say otherwise, by any layer."""
+    packaged = [packaged_config_dir()]
+    plain = read_settings(packaged, None, {}, ()).settings
+    assert plain.sizing_of("three_r").risk_fraction == 0.002
+    assert plain.pace_of("three_r").daily_trades_max == 0
+    said = ("sizing.risk_fraction=0.01", "pace.daily_trades_max=3")
+    asked = read_settings(packaged, None, {}, said).settings
+    assert asked.sizing_of("three_r").risk_fraction == 0.01
+    assert asked.pace_of("three_r").daily_trades_max == 3
+    assert asked.sizing_of("three_r").includes_costs is False
+    run = tmp_path / "run.yaml"
+    run.write_text(
+        "sizing: {risk_fraction: 0.03}\nstrategies: {three_r: {sizing: {risk_fraction: 0.04}}}"
+    )
+    filed = read_settings(packaged, run, {}, ()).settings
+    assert filed.sizing_of("three_r").risk_fraction == 0.04
+    assert filed.sizing_of("swing").risk_fraction == 0.03
+    environ = {"TERCEL__SIZING__RISK_FRACTION": "0.05"}
+    assert (
+        read_settings(packaged, None, environ, ()).settings.sizing_of("three_r").risk_fraction
+        == 0.05
+    )

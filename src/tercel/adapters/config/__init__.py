@@ -34,6 +34,10 @@ from tercel.domain.settings import Scalar, Settings
 __all__ = ["LoadedSettings", "config_dirs", "packaged_config_dir", "read_settings"]
 
 
+STRATEGY_GROUPS = ("sizing", "limits", "pace", "fills")
+"""Groups that the file of a strategy may differ from."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
     """The settings, and where they came from."""
@@ -87,10 +91,10 @@ def read_settings(
             )
     if run_file is not None:
         files.append(shown_path(run_file))
-        cover(merged, file_layer(run_file))
-    cover(merged, environment_layer(environ, merged.tree))
+        _cover_for_this_run(merged, file_layer(run_file))
+    _cover_for_this_run(merged, environment_layer(environ, merged.tree))
     options, strategy_overrides = option_layer(overrides)
-    cover(merged, options)
+    _cover_for_this_run(merged, options)
     settings = _checked(merged)
     sources = {
         ".".join(path): merged.origins[path]
@@ -98,6 +102,23 @@ def read_settings(
         if path in merged.origins
     }
     return LoadedSettings(settings, strategy_overrides, sources, tuple(files))
+
+
+def _cover_for_this_run(merged: Layer, layer: Layer) -> None:
+    """Cover with a layer that was said for this run: its groups go before what the files of
+    strategies say about the same field.
+    """
+    strategies = merged.tree.get("strategies")
+    for group in STRATEGY_GROUPS:
+        said = layer.tree.get(group)
+        if not isinstance(said, dict) or not isinstance(strategies, dict):
+            continue
+        for name, own in strategies.items():
+            fields = own.get(group) if isinstance(own, dict) else None
+            for field in said if isinstance(fields, dict) else ():
+                fields.pop(field, None)
+                merged.origins.pop(("strategies", name, group, field), None)
+    cover(merged, layer)
 
 
 def _checked(merged: Layer) -> Settings:

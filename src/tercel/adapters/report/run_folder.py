@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -36,6 +37,10 @@ class RunPaths:
     equity_picture: Path
     report: Path
     run: Path
+
+
+class FolderTakenError(UserError):
+    """Somebody else has made the folder a moment ago."""
 
 
 def paths_of(folder: Path) -> RunPaths:
@@ -122,6 +127,8 @@ def write_whole(folder: Path, contents: Mapping[str, bytes]) -> None:
             _write(temporary / name, data)
         temporary.replace(folder)
     except OSError as error:
+        if folder.is_dir() and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FolderTakenError(f"{folder}: already exists; name another folder") from error
         raise StorageError(f"{folder}: cannot write the run folder: {error.strerror}") from error
     finally:
         if temporary is not None:

@@ -214,10 +214,16 @@ def _show(report: Report, folder: Path, request: RunRequest, *, write: bool) -> 
         print_fills(screen, report)
     if write:
         from tercel.adapters.report import write_run
+        from tercel.adapters.report.run_folder import FolderTakenError
 
         names = list(dict.fromkeys(label.strategy for label in report.result.labels))
         target = folder / folder_name(names, request.symbols, report.record.created_time)
-        written = write_run(_free(target), report)
+        written = None
+        while written is None:
+            try:
+                written = write_run(_free(target), report)
+            except FolderTakenError:  # by a run that began in the same second
+                continue
         print_paths(
             screen,
             {

@@ -88,8 +88,7 @@ def tercel(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
-    """Research, prove and trade crypto-futures scalping strategies: one engine for backtest and
-    live.
+    """Research crypto-futures scalping strategies, and see honestly whether they have an edge.
 
     [bold]First steps[/bold]
 

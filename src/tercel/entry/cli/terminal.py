@@ -22,7 +22,14 @@ def console() -> Console:
     """Results go to standard output."""
     from rich.console import Console
 
-    screen = Console(highlight=False)
+    class Screen(Console):
+        """A console whose reader may leave early (`| head`): the work goes on in silence."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    screen = Screen(highlight=False)
     if not screen.is_terminal and "COLUMNS" not in os.environ:
         screen.width = PIPE_COLUMNS
     return screen
