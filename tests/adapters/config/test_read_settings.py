@@ -477,7 +477,7 @@ def test_covering_leaves_the_upper_layer_alone(under: dict[str, Any], over: dict
 
 
 def test_what_is_said_for_a_run_goes_before_the_file_of_a_strategy(tmp_path: Path) -> None:
-    """three_r's own file risks 0.2 % and has no daily limit; a run may say otherwise, by any layer."""
+    """three_r's own file risks 0.2 % and has no daily limit; a run may say otherwise."""
     packaged = [packaged_config_dir()]
     plain = read_settings(packaged, None, {}, ()).settings
     assert plain.sizing_of("three_r").risk_fraction == 0.002

@@ -115,7 +115,9 @@ def _cover_for_this_run(merged: Layer, layer: Layer) -> None:
             continue
         for name, own in strategies.items():
             fields = own.get(group) if isinstance(own, dict) else None
-            for field in said if isinstance(fields, dict) else ():
+            if not isinstance(fields, dict):
+                continue
+            for field in said:
                 fields.pop(field, None)
                 merged.origins.pop(("strategies", name, group, field), None)
     cover(merged, layer)
