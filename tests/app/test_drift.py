@@ -15,6 +15,7 @@ from tercel.app.drift import (
     daily_counts,
     measure_drift,
     net_r,
+    newest,
     slippage_bps,
     spanning,
     watched,
@@ -154,6 +155,43 @@ def test_what_cannot_be_tested_says_so() -> None:
         row(found, name).decision is Decision.UNDECIDED
         for found, name in ((rare, "Win rate"), (riskless, "Net R a trade"))
     )
+
+
+def test_the_newest_trades_are_watched_from_the_last_one_left_out() -> None:
+    """Entries at hours 0, 1, 2, 3: of the newest two the watch begins right after hour 1."""
+    trades = np.zeros(4, TRADE)
+    trades["entry_time"] = START + np.arange(4) * HOUR_MS
+    trades["exit_time"] = trades["entry_time"] + 1
+    sample = TradeSample(trades, START, START + DAY_MS)
+    assert newest(sample, 4) is sample
+    part = newest(sample, 2)
+    assert part.trades["entry_time"].tolist() == [START + 2 * HOUR_MS, START + 3 * HOUR_MS]
+    assert (part.start_time, part.end_time) == (START + HOUR_MS + 1, START + DAY_MS)
+
+
+def test_trades_older_than_the_watch_are_left_out() -> None:
+    """100 lost trades before 500 like the reference: only the 500 are looked at."""
+    recent = invented(600, 2)
+    recent.trades["net_quote"][:100] = -1.0
+    found = measure_drift(REFERENCE, recent, SETTINGS, 42)
+    assert found.decision is Decision.OK
+    assert found.caution == (
+        "Only the newest 500 of 600 recent trades are looked at (drift.horizon_trades); "
+        "100 older ones are left out."
+    )
+    longer = SETTINGS.model_copy(update={"horizon_trades": 600})
+    assert measure_drift(REFERENCE, recent, longer, 42).decision is Decision.DRIFTING
+    assert measure_drift(REFERENCE, invented(500, 2), SETTINGS, 42).caution == ""
+
+
+def test_a_reference_does_not_drift_from_itself() -> None:
+    """800 trades against themselves, of which the newest 500 count. 5 % are false alarms at most:
+    of ten watches, more than two have a chance of 1 in 87."""
+    fewer = SETTINGS.model_copy(update={"histories": 500})
+    samples = [invented(800, seed) for seed in range(10)]
+    found = [measure_drift(each, each, fewer, 42) for each in samples]
+    assert {each.left_out for each in found} == {300}
+    assert sum(each.decision is Decision.DRIFTING for each in found) <= 2
 
 
 @pytest.mark.slow

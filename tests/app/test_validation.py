@@ -144,3 +144,20 @@ def test_a_day_with_holes_is_refused(tmp_path: Path) -> None:
     validate_days(
         desk(lake_of(missing, tmp_path / "missing")), REQUEST, ValidationRules((START,), 8, 1.3, 0)
     )
+
+
+def test_a_day_with_cold_indicators_is_refused(lake: Path, tmp_path: Path) -> None:
+    """One day before it of 1,440 bars is asked for; the data begin at the day, or have a hole."""
+    said = "synthetic BTCUSDT 1m has 0 bars before 2024-01-01, and 1,440 from 2023-12-31 on are"
+    with pytest.raises(DataError, match=said):
+        validate_days(desk(lake), REQUEST, ValidationRules((START,), 9999, 0.0, 1))
+    first = (DAYS - 2) * 1440
+    for missing, refused in ((14, False), (15, True)):
+        kept = np.concatenate((BARS[: first + 100], BARS[first + 100 + missing :]))
+        place = desk(lake_of(kept, tmp_path / str(missing)))
+        rules = ValidationRules((LAST,), 9999, 0.0, 1)
+        if refused:
+            with pytest.raises(DataError, match="has 1,425 bars before 2024-01-0"):
+                validate_days(place, REQUEST, rules)
+        else:
+            assert validate_days(place, REQUEST, rules).days[0].warm_up_bars == 1426

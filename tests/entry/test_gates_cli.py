@@ -20,7 +20,7 @@ PRESSED = Path(__file__).parents[1] / "statistical" / "pressed.py"
 FREELY = (
     "--set pace.daily_trades_max=0 --set pace.loss_streak_max=0 --set limits.heat_fraction_max=1.0"
 )
-DAY = "--days 2024-01-01"
+DAY = "--days 2024-01-01 --set validation.warm_up_days=0"
 
 
 @pytest.fixture(scope="module")
@@ -238,11 +238,12 @@ def test_one_leak_among_all_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         ("gate --run nowhere", "not a run folder"),
         ("gate --run nowhere --costs free", "leave out symbols"),
         ("validate swing BTCUSDT", "2026-02-09 is out of range"),
+        ("validate swing BTCUSDT --days 2024-01-01", "has 0 bars before 2024-01-01"),
         ("validate swing BTCUSDT --days 2024-01-01T06:00", "is not a day"),
         ("validate swing BTCUSDT --days today", "write 2024-06-25"),
         ("validate swing BTCUSDT --days 2024-01-01,2024-01-01", "is named twice"),
         ("validate swing BTCUSDT --days ,", "name at least one day"),
-        ("validate order_flow BTCUSDT --days 2024-01-01", "is a filter"),
+        (f"validate order_flow BTCUSDT {DAY}", "is a filter"),
         ("drift nowhere nothing.csv", "not a run folder"),
         ("drift nowhere nothing.csv --set ema_len=2", "drift trades nothing"),
         ("lookahead three_r", "name a strategy and a symbol"),

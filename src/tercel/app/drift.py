@@ -6,7 +6,8 @@ Four tests, each on its own figure, sharing the false alarms among them:
   the reference itself;
 - trades a day: the conditional binomial test.
 
-Recent trades are looked at in the order of their exits, from the first one on. Formulas and
+Recent trades are looked at in the order of their exits, the newest `drift.horizon_trades` of them:
+for so many the thresholds hold. Formulas and
 sources: `app/overfitting/sequential.py` and `trade_rate.py`.
 """
 
@@ -80,7 +81,21 @@ class DriftReport:
 
     reference_trades: int
     recent_trades: int
+    """All that were given."""
     rows: tuple[DriftRow, ...]
+    left_out: int = 0
+    """Recent trades older than the watch is long."""
+
+    @property
+    def caution(self) -> str:
+        """What was not looked at, one sentence; empty: nothing."""
+        if not self.left_out:
+            return ""
+        newest = count(self.recent_trades - self.left_out)
+        return (
+            f"Only the newest {newest} of {count(self.recent_trades)} recent trades are looked at "
+            f"(drift.horizon_trades); {count(self.left_out)} older ones are left out."
+        )
 
     @property
     def decision(self) -> Decision:
@@ -118,6 +133,7 @@ def measure_drift(
                 f"{name}: {count(len(sample.trades))} trades, and at least {count(least)} are "
                 "needed before anything can be said"
             )
+    given, recent = len(recent.trades), newest(recent, settings.horizon_trades)
     generator = np.random.default_rng(seed)
     rows = (
         _win_rate(reference, recent, settings),
@@ -125,7 +141,7 @@ def measure_drift(
         _trades_a_day(reference, recent, settings),
         _mean(_SLIPPAGE, reference, recent, settings, generator),
     )
-    return DriftReport(len(reference.trades), len(recent.trades), rows)
+    return DriftReport(len(reference.trades), given, rows, given - len(recent.trades))
 
 
 def net_r(trades: Records) -> Floats:
@@ -221,7 +237,7 @@ def _mean(
         deviation=max(deviation, least),
         shift=settings.shift_deviations,
         false_alarm=_share(settings),
-        horizon=max(settings.horizon_trades, len(values)),
+        horizon=settings.horizon_trades,
     )
     if deviation > least:
         limit = cusum_threshold_resampled(known, watch, generator, settings.histories)
@@ -242,6 +258,18 @@ def _trades_a_day(reference: TradeSample, recent: TradeSample, settings: DriftSe
         return _untested(name, "number", figures, test, note)
     found = trade_rate_drift(after, before, _share(settings))
     return _row(name, "number", figures, test, found)
+
+
+def newest(sample: TradeSample, trades_max: int) -> TradeSample:
+    """The last `trades_max` trades by exit, watched from the last entry left out on.
+
+    So each entry of the shorter watch is among its trades, and trades a day stay true.
+    """
+    left_out = len(sample.trades) - trades_max
+    if left_out <= 0:
+        return sample
+    start_time = int(sample.trades["entry_time"][:left_out].max()) + 1
+    return replace(sample, trades=sample.trades[left_out:], start_time=start_time)
 
 
 def spanning(trades: Records) -> TradeSample:

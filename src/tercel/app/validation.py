@@ -34,7 +34,8 @@ from tercel.domain.times import DAY_MS, format_date
 
 EXTENDED_MOVE = "Extended Move Filter failure"
 DAY_SHARE_MIN = 0.99
-"""Share of a day's bars that must be there: a day with holes has fewer trades for no merit."""
+"""Share of a day's bars, and of those before it, that must be there: a day with holes or with cold
+indicators has fewer trades for no merit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ class Validation:
 def validate_days(desk: Desk, request: RunRequest, rules: ValidationRules) -> Validation:
     """Trade each day of `rules` with the one strategy and symbol of `request`.
 
-    Raises UserError without a day, DataError for a day that the lake does not have whole.
+    Raises UserError without a day, DataError for a day that the lake does not have whole or
+    with too few bars before it.
     """
     if not rules.days:
         raise UserError("name at least one day: --days 2026-02-09,2026-02-13")
@@ -104,6 +106,7 @@ def validate_days(desk: Desk, request: RunRequest, rules: ValidationRules) -> Va
     key = choose(desk.store.keys(), symbol, request.venue, request.timeframe)
     for day in rules.days:
         _check_day(desk, key, day)
+        _check_warm_up(desk, key, day, rules.warm_up_days)
     days = tuple(_trade_day(desk, request, day, rules.warm_up_days) for day in rules.days)
     net = np.concatenate([day.trades["net_quote"] for day in days])
     factor = trade_groups.profit_factor(net)
@@ -146,15 +149,33 @@ def _check_day(desk: Desk, key: SeriesKey, day: int) -> None:
     )
     if not info.first_time - DAY_MS < day <= info.last_time:
         raise DataError(f"{format_date(day)} is out of range: {there}")
-    try:
-        bars = len(desk.store.read(key, day, day + DAY_MS).bars)
-    except DataError:
-        bars = 0
+    bars = _bars_between(desk, key, day, day + DAY_MS)
     whole = DAY_MS // key.bar_ms
     if bars < DAY_SHARE_MIN * whole:
         raise DataError(
             f"{format_date(day)} has {bars:,} of {whole:,} bars, too few to validate on: {there}"
         )
+
+
+def _check_warm_up(desk: Desk, key: SeriesKey, day: int, warm_up_days: int) -> None:
+    """Raise DataError unless (nearly) every bar that warms the indicators is there."""
+    start = day - warm_up_days * DAY_MS
+    needed = warm_up_days * DAY_MS // key.bar_ms
+    bars = _bars_between(desk, key, start, day)
+    if bars < DAY_SHARE_MIN * needed:
+        raise DataError(
+            f"{key} has {bars:,} bars before {format_date(day)}, and {needed:,} from "
+            f"{format_date(start)} on are needed to warm the indicators "
+            f"(validation.warm_up_days {warm_up_days}); load them or choose a later day"
+        )
+
+
+def _bars_between(desk: Desk, key: SeriesKey, start: int, end: int) -> int:
+    """Bars of the lake that open in [start, end), ms UTC."""
+    try:
+        return len(desk.store.read(key, start, end).bars)
+    except DataError:  # there is none
+        return 0
 
 
 def _trade_day(desk: Desk, request: RunRequest, day: int, warm_up_days: int) -> ValidatedDay:

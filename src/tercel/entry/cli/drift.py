@@ -124,6 +124,8 @@ def _show(found: DriftReport, reference: Path, recent: Path, sample: TradeSample
         f"{format_time(sample.end_time)} UTC",
         style="dim", markup=False, soft_wrap=True,
     )  # fmt: skip
+    if found.caution:
+        screen.print(found.caution, style="yellow", markup=False, soft_wrap=True)
     head = ("Reference", "Recent", "Statistic", "Threshold")
     made = terminal.table("Figure", "Test", *head, "Decision", numeric=head)
     for row in found.rows:
