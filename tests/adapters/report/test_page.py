@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from tests.adapters.report.results_made import LABEL, START, Row, make_record, make_result
 
-from tercel.adapters.report import compare
+from tercel.adapters.report import charts, compare
+from tercel.adapters.report.drawing import drawing
 from tercel.adapters.report.page import page
-from tercel.adapters.report.palette import DARK, LIGHT, STAND_IN
+from tercel.adapters.report.palette import DARK, EXTRA_COLOURS, LIGHT, STAND_IN, extra_line
 from tercel.app.report import Report, assess, named_run
+from tercel.app.report_series import Curve
 from tercel.app.statistics import BUY_AND_HOLD, buy_and_hold
 from tercel.core.codes import ExitReason, Side
 from tercel.core.records import BAR, Records
 from tercel.domain.results import BacktestResult, StreamLabel
-from tercel.domain.times import HOUR_MS
+from tercel.domain.times import DAY_MS, HOUR_MS
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -223,3 +225,31 @@ def test_the_page_of_a_long_run_stays_small() -> None:
     points = [(n / 1440, 100.0 + np.sin(n / 900.0)) for n in range(1, minutes)]
     html = page(assess(rich_result(equity=make_result((), points).equity), make_record()))
     assert len(html) < 400_000
+
+
+def _brightness(colour: str) -> float:
+    """Relative luminance of `#rrggbb` (WCAG 2)."""
+    parts = [int(colour[at : at + 2], 16) / 255.0 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_lines_stand_out_from_the_paper(theme: dict[str, str]) -> None:
+    """WCAG 2 asks for a contrast of 3 between a line and what is behind it."""
+    for name in ("net", "gross", "held", *EXTRA_COLOURS):
+        low, high = sorted((_brightness(theme[name]), _brightness(theme["paper"])))
+        assert (high + 0.05) / (low + 0.05) >= 3.0, name
+
+
+def test_every_buy_and_hold_line_looks_different() -> None:
+    """Net, gross, buy-and-hold of all, and that of eight symbols."""
+    times = np.array([START, START + DAY_MS])
+    curves = [Curve(f"line {i}", times, np.array([1.0, 2.0 + i])) for i in range(11)]
+    fall = Curve("fall", times, np.array([0.0, -0.1]))
+    with drawing():
+        axes = charts.equity(curves, fall, LIGHT).axes[0]
+    lines = [line for line in axes.lines if str(line.get_label()).startswith("line ")]
+    assert len(lines) == 11
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 11
+    assert len({extra_line(number) for number in range(12)}) == 12

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.adapters.report.drawing import Colours, as_days, date_axis, legend, new_figure
-from tercel.adapters.report.palette import LINE_COLOURS
+from tercel.adapters.report.palette import LINE_COLOURS, extra_line
 from tercel.app import wording
 from tercel.app.benchmark import BUY_AND_HOLD
 from tercel.app.report_series import Curve, Histogram, TradeView
@@ -38,8 +38,9 @@ def _shares(axes: Any) -> None:
 def equity(curves: Sequence[Curve], fall: Curve, colours: Colours, title: str = "") -> Any:
     """Equity over time, and below it how far it was under its highest value.
 
-    The first curve is the run's own (net); `gross` and buy-and-hold are thinner. With a `title` it
-    is a picture that stands alone, and larger.
+    The first curve is the run's own (net); `gross` and buy-and-hold are thinner, and each
+    further one has its own colour or dashes. With a `title` it is a picture that stands alone, and
+    larger.
     """
     size = (12.0, 6.6) if title else (9.6, 4.8)
     figure, (top, bottom) = new_figure(*size, colours, ratios=(3.0, 1.0))
@@ -47,13 +48,15 @@ def equity(curves: Sequence[Curve], fall: Curve, colours: Colours, title: str = 
         figure.suptitle(
             wording.typeset(title), x=0.008, ha="left", fontsize=12, color=colours["ink"]
         )
-    roles = ("net", "gross", "held", "other")
+    roles = (("net", "-"), ("gross", "-"), ("held", "-"))
     for number in reversed(range(len(curves))):  # the run's own is drawn last: on top
-        line, colour = curves[number], colours[roles[min(number, 3)]]
+        line = curves[number]
+        colour, style = roles[number] if number < len(roles) else extra_line(number - len(roles))
         top.plot(
             as_days(line.times),
             line.values,
-            color=colour,
+            style,
+            color=colours[colour],
             linewidth=1.8 if number == 0 else 1.0,
             label=line.name,
         )

@@ -39,6 +39,16 @@ STAND_IN: dict[str, str] = {name: f"#0{number:x}fe0{number:x}" for number, name 
 LINE_COLOURS = ("net", "gross", "other", "gain", "loss")
 """For the runs of a comparison, in order; buy-and-hold is always `held`."""
 
+EXTRA_COLOURS = ("other", "gain", "loss")
+EXTRA_STYLES = ("-", "--", ":", "-.")
+"""For lines beside net, gross and buy-and-hold of all: every colour in one style, then the next."""
+
+
+def extra_line(number: int) -> tuple[str, str]:
+    """(colour name, line style) of extra line `number` from 0; twelve differ."""
+    style = number // len(EXTRA_COLOURS) % len(EXTRA_STYLES)
+    return EXTRA_COLOURS[number % len(EXTRA_COLOURS)], EXTRA_STYLES[style]
+
 
 def variables(colours: dict[str, str]) -> str:
     """CSS custom properties of a theme."""
