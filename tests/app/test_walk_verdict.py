@@ -15,7 +15,7 @@ from tercel.app.backtest import simulate
 from tercel.app.sharpe import annualised
 from tercel.app.statistics import Statistics, summarise
 from tercel.app.trial_count import TrialCount
-from tercel.app.walk_verdict import WALK_HEADLINES, WalkCode, WalkFigures, judge_walk
+from tercel.app.walk_verdict import WALK_HEADLINES, WalkCode, WalkFigures, judge_walk, middle_one
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +164,11 @@ def test_folds_after_ruin_did_not_wait(plain: Statistics) -> None:
     verdict = str(judge_walk(figures(plain, folds=4, fold_nets=(0.1, -1.05), folds_ruined=2)))
     assert "All the money was lost before the last 2 folds, which were not traded." in verdict
     assert "the money waited" not in verdict
+
+
+def test_the_middle_one_was_tried(plain: Statistics) -> None:
+    """Of 4, 3, 2, 1 % the middle is 2 %, not 2.5 %: the table shows the trades of that one."""
+    nets = np.array([0.01, 0.04, 0.03, 0.02])
+    assert middle_one(nets) == 3
+    assert middle_one(nets[:3]) == 2
+    assert "the middle one made 2.0 %" in str(judge_walk(figures(plain, whole_nets=nets)))

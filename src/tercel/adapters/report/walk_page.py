@@ -22,7 +22,7 @@ from tercel.app.benchmark import BUY_AND_HOLD
 from tercel.app.folds import Part
 from tercel.app.key_figures import figure_groups
 from tercel.app.sharpe import PERIODS_A_YEAR
-from tercel.app.walk_verdict import WalkCode
+from tercel.app.walk_verdict import WalkCode, middle_one
 from tercel.app.walkforward import FoldOutcome, Walk
 from tercel.domain.times import format_date, format_time
 
@@ -241,7 +241,7 @@ def _curve(walk: Walk) -> str:
 
 def _everybody(walk: Walk) -> str:
     nets = np.ascontiguousarray(walk.sweep.whole["net"])
-    middle = float(np.median(nets))
+    middle = float(nets[middle_one(nets)])
     label = (
         f"Histogram of the net return of {len(nets)} combinations over all the data: from "
         f"{wording.percent(float(nets.min()))} to {wording.percent(float(nets.max()))}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from tercel.app import wording
 from tercel.app.key_figures import key_figures
-from tercel.app.walk_verdict import WalkCode
+from tercel.app.walk_verdict import WalkCode, middle_one
 from tercel.domain.times import format_date
 from tercel.entry.cli.terminal import table
 
@@ -100,10 +100,11 @@ def _print_figures(console: Console, walk: Walk) -> None:
 def _print_combinations(console: Console, walk: Walk) -> None:
     """Best, middle and worst of all combinations over all the data: the worst beside the best."""
     whole = walk.sweep.whole
-    order = np.argsort(-np.ascontiguousarray(whole["net"]), kind="stable")
+    nets = np.ascontiguousarray(whole["net"])
+    order = np.argsort(-nets, kind="stable")
     numeric = ("Trades", "Win rate", "Gross", "Net")
     made = table("", "Combination", *numeric, title="All the data, in hindsight", numeric=numeric)
-    rows = {"best": order[0], "middle": order[len(order) // 2], "worst": order[-1]}
+    rows = {"best": order[0], "middle": middle_one(nets), "worst": order[-1]}
     for name, number in rows.items():
         row = whole[number]
         trades = int(row["trades"])
