@@ -68,7 +68,8 @@ walk: $(VENV)/.base ## Walk-forward of STRATEGY on SYMBOL of VENUE over GRID: th
 test: $(VENV)/.dev ## Every test, kernels compiled
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-check: lint types layers test-jit test-plain test-bounds ## Everything that must pass before a commit lands
+# JIT_TESTED=1 says that `make test` has just passed: it is the same run as test-jit.
+check: lint types layers $(if $(JIT_TESTED),,test-jit) test-plain test-bounds ## Everything that must pass before a commit lands
 
 lint: $(VENV)/.dev ## ruff: style and mistakes
 	$(BIN)/ruff check
