@@ -11,7 +11,7 @@ from tercel.app.prepare import RunRequest
 from tercel.app.runs import Desk
 from tercel.app.strategies import load_strategy
 from tercel.app.walkforward import WalkPlan, plan_walk
-from tercel.entry.cli.backtest import _desk
+from tercel.entry.cli.desk import open_desk
 
 QUICK: Mapping[str, object] = {"decide_minutes": 5, "slow_len": 6, "adx_len": 3}
 GRID = "fast_len=2,4; adx_min=0,20"
@@ -65,7 +65,7 @@ def signals(state, bars, contexts, params, out):
 
 def desk_on(lake: Path, *settings: str) -> Desk:
     """A desk on the lake in folder `lake` with `settings` as `--set` would give them."""
-    made, _ = _desk(None, list(settings), lake, CountingProgress())  # type: ignore[arg-type]
+    made, _ = open_desk(None, list(settings), lake, CountingProgress())
     return made
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from tercel.app.arena import Arena
@@ -34,37 +34,19 @@ def arena(
         str | None,
         typer.Option(help="What decides the order: net, profit_factor, drawdown or sharpe."),
     ] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option(help="1m 5m 15m 30m 1h ...; default: the shortest there is.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="First bar, UTC: 2023-07-01 or 2023-07-01T12:00.")
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            "--to", help="Until, UTC: a date means to the end of that day, a time before it."
-        ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: a strategy parameter, or a setting by its path."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A YAML file of settings for this run.")
-    ] = None,
+    venue: options.Venue = None,
+    timeframe: options.Timeframe = None,
+    start: options.Start = None,
+    end: options.End = None,
+    overrides: options.Overrides = None,
+    config: options.Config = None,
     cash: Annotated[float | None, typer.Option(help="Cash each strategy begins with.")] = None,
-    costs: Annotated[
-        str | None, typer.Option(help="Cost profile: binance_usdm, source1, free ...")
-    ] = None,
+    costs: options.Costs = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Threads; 0: one for each core.")
     ] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder the run folder goes into.")] = None,
-    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    runs: options.Runs = None,
+    lake: options.Lake = None,
     report: Annotated[
         bool, typer.Option(help="Write the run folder (arena.json, equity, arena.html).")
     ] = True,
@@ -77,21 +59,21 @@ def arena(
     from tercel import bootstrap
     from tercel.app.arena import run_arena
     from tercel.app.prepare import RunRequest
-    from tercel.entry.cli.backtest import _desk, _moment, counting, say_repairs
+    from tercel.entry.cli.desk import counting, moment, open_desk, say_repairs, with_cash
 
-    every = [*(overrides or []), *([] if cash is None else [f"runs.start_quote={cash!r}"])]
+    every = with_cash(overrides, cash)
     chosen, decides = _chosen(strategies), _rank(rank)
     terminal.say_if_cold()
     with terminal.progress_bar() as progress:
-        desk, parameters = _desk(config, every, lake, progress)
+        desk, parameters = open_desk(config, every, lake, progress)
         desk = counting(desk)
         request = RunRequest(
             strategies=chosen,
             symbols=tuple(dict.fromkeys(symbol.upper() for symbol in symbols)),
             venue=venue,
             timeframe=timeframe,
-            start_ms=_moment(start, "--from", whole_day=False),
-            end_ms=_moment(end, "--to", whole_day=True),
+            start_ms=moment(start, "--from", whole_day=False),
+            end_ms=moment(end, "--to", whole_day=True),
             overrides=parameters,
             costs=costs,
         )
@@ -136,7 +118,7 @@ def _show(found: Arena, folder: Path, *, write: bool) -> None:
     """Print the ranking, then write the run folder and say where it is."""
     from tercel.app.runs import folder_name
     from tercel.entry.cli.arena_summary import print_arena
-    from tercel.entry.cli.backtest import _free
+    from tercel.entry.cli.desk import free_folder
     from tercel.entry.cli.summary import print_paths
 
     screen = terminal.console()
@@ -145,7 +127,7 @@ def _show(found: Arena, folder: Path, *, write: bool) -> None:
         from tercel.adapters.report import write_arena
 
         stem = folder_name(["arena"], found.symbols, found.record.created_time)
-        written = write_arena(_free(folder / stem), found)
+        written = write_arena(free_folder(folder / stem), found)
         print_paths(
             screen,
             {"page": written.page, "figures": written.arena, "equity": written.equity},

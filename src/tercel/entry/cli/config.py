@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tercel.entry.cli import terminal
+from tercel.entry.cli.options import OneSetting, SettingsFile
 
 if TYPE_CHECKING:
     from tercel.adapters.config import LoadedSettings
@@ -28,13 +29,6 @@ _PLAIN_TEXT = re.compile(r"[A-Za-z/_~][A-Za-z0-9/_.~-]*(:[A-Za-z0-9/_.~-]+)*")
 _SPECIAL = frozenset(
     {"~", "null", "true", "false", "Null", "True", "False", "NULL", "TRUE", "FALSE"}
 )
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="YAML file on top of the configuration folders.")
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="One setting: group.field=value. Repeatable.")
-]
 
 
 @app.command(
@@ -55,8 +49,8 @@ def show(
     origin: Annotated[
         bool, typer.Option("--origin", help="Add the file and line, variable or option.")
     ] = False,
-    config: ConfigOption = None,
-    options: SetOption = None,
+    config: SettingsFile = None,
+    options: OneSetting = None,
 ) -> None:
     """Print the settings in force as YAML, which `--config` can read again.
 
@@ -77,7 +71,7 @@ tercel config check --config run.yaml
 
 tercel config check --set costs.profile.binance-usdm=source2"""
 )
-def check(config: ConfigOption = None, options: SetOption = None) -> None:
+def check(config: SettingsFile = None, options: OneSetting = None) -> None:
     """Read all settings and say whether they are valid; each problem is one line, exit code 2."""
     loaded = _read(config, options)
     for file in loaded.files:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercel.domain.errors import InterruptedWorkError
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 from tercel.entry.cli.data_context import (
     check_context_of,
     show_context_check,
@@ -31,9 +31,6 @@ app = typer.Typer(
     help="The data lake: get bars in, see what is there, check, repair and export it.",
 )
 
-LakeOption = Annotated[
-    Path | None, typer.Option(help="Folder of the lake; default: that of the settings.")
-]
 VenueOption = Annotated[
     str | None,
     typer.Option(help="binance-usdm, binance-spot, bybit-linear, bitget-usdtm or synthetic."),
@@ -78,7 +75,7 @@ def import_bars(
         list[str] | None,
         typer.Option("--map", help="Columns of another maker: time=Date,open=o,volume=Vol."),
     ] = None,
-    lake: LakeOption = None,
+    lake: options.Lake = None,
 ) -> None:
     """Import bars, funding rates, open interest and other context: Binance archives, CSV, Parquet,
     whole folders.
@@ -128,7 +125,7 @@ def parse_map(pairs: Iterable[str]) -> dict[str, str]:
 
 
 @app.command("list", epilog="Example: tercel data list --venue binance-usdm")
-def list_series(venue: VenueOption = None, lake: LakeOption = None) -> None:
+def list_series(venue: VenueOption = None, lake: options.Lake = None) -> None:
     """What the lake holds, one line a series."""
     from tercel import bootstrap
     from tercel.domain.context import CONTEXT_VENUES
@@ -178,7 +175,7 @@ def show_info(
     symbol: SymbolArgument,
     venue: VenueOption = None,
     timeframe: TimeframeOption = None,
-    lake: LakeOption = None,
+    lake: options.Lake = None,
 ) -> None:
     """Range, gaps, size and known columns of every series of a symbol."""
     from tercel.app.series_choice import matching
@@ -208,7 +205,7 @@ def check(
     ] = None,
     venue: VenueOption = None,
     timeframe: TimeframeOption = None,
-    lake: LakeOption = None,
+    lake: options.Lake = None,
 ) -> None:
     """Look for damaged files, gaps, bars without a trade, unusual moves and implausible context.
 
@@ -266,7 +263,7 @@ def repair(
     symbol: SymbolArgument,
     venue: VenueOption = None,
     timeframe: TimeframeOption = None,
-    lake: LakeOption = None,
+    lake: options.Lake = None,
 ) -> None:
     """Download just the gaps of a series."""
     from tercel import bootstrap
@@ -310,7 +307,7 @@ def export(
     venue: VenueOption = None,
     timeframe: TimeframeOption = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite an existing file.")] = False,
-    lake: LakeOption = None,
+    lake: options.Lake = None,
 ) -> None:
     """Write the bars of a series to one CSV or Parquet file."""
     from tercel.adapters.lake import write_table

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercel.entry.cli import terminal
+from tercel.entry.cli.options import OneSetting, SettingsFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +33,8 @@ def doctor(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object, for scripts and bug reports.")
     ] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="YAML file on top of the settings.")
-    ] = None,
-    options: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting: group.field=value. Repeatable.")
-    ] = None,
+    config: SettingsFile = None,
+    options: OneSetting = None,
 ) -> None:
     """Check Python, packages, settings, kernels, processor, memory, disks, lake and clock.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def drift(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="A setting: drift.false_alarm=0.01.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    config: options.Config = None,
 ) -> None:
     """Test whether recent trades still come from the distribution of a backtest.
 
@@ -51,7 +51,7 @@ def drift(
     from tercel.app.drift import TradeSample, measure_drift, watched
     from tercel.app.overfitting.sequential import Decision
     from tercel.domain.errors import UserError
-    from tercel.entry.cli.backtest import _moment
+    from tercel.entry.cli.desk import moment
 
     loaded = bootstrap.load_everything(config, overrides or ())
     if loaded.strategy_overrides:
@@ -62,8 +62,8 @@ def drift(
     _check_same(before.trades, after, recent)
     sample = watched(
         sample,
-        _moment(start, "--from", whole_day=False),
-        _moment(end, "--to", whole_day=True),
+        moment(start, "--from", whole_day=False),
+        moment(end, "--to", whole_day=True),
     )
     figures = before.statistics
     found = measure_drift(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tercel.domain.errors import InterruptedWorkError, UserError
 from tercel.domain.times import format_time, parse_time
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from tercel.app.fetch_data import Fetcher, FetchOutcome, FetchReport
@@ -33,9 +32,7 @@ def fetch(
         str, typer.Option(help="binance-usdm, binance-spot, bybit-linear or bitget-usdtm.")
     ] = "binance-usdm",
     timeframe: Annotated[str, typer.Option(help="1m, 3m, 5m, 15m, 30m, 1h, 4h or 1d.")] = "1m",
-    lake: Annotated[
-        Path | None, typer.Option(help="Folder of the lake; default: that of the settings.")
-    ] = None,
+    lake: options.Lake = None,
     archive_url: Annotated[
         str | None, typer.Option(help="Another address of the bulk archive, such as a mirror.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from tercel.app.gate import Gate
@@ -46,33 +46,15 @@ def gate(
     run: Annotated[
         Path | None, typer.Option(help="Judge this run folder instead of trading.")
     ] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option(help="1m 5m 15m 30m 1h ...; default: the shortest there is.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="First bar, UTC: 2023-07-01 or 2023-07-01T12:00.")
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            "--to", help="Until, UTC: a date means to the end of that day, a time before it."
-        ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: a strategy parameter, or a setting by its path."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A YAML file of settings for this run.")
-    ] = None,
-    cash: Annotated[float | None, typer.Option(help="Cash at the start, quote.")] = None,
-    costs: Annotated[
-        str | None, typer.Option(help="Cost profile: binance_usdm, source1, free ...")
-    ] = None,
-    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    venue: options.Venue = None,
+    timeframe: options.Timeframe = None,
+    start: options.Start = None,
+    end: options.End = None,
+    overrides: options.Overrides = None,
+    config: options.Config = None,
+    cash: options.Cash = None,
+    costs: options.Costs = None,
+    lake: options.Lake = None,
 ) -> None:
     """Trade strategies, or read a finished run, and hold its figures against go-live thresholds.
 
@@ -83,9 +65,9 @@ def gate(
     from tercel.app.runs import run_backtest
     from tercel.app.strategies import load_strategy
     from tercel.domain.errors import UserError
-    from tercel.entry.cli.backtest import _desk, _moment, counting, say_repairs
+    from tercel.entry.cli.desk import counting, moment, open_desk, say_repairs, with_cash
 
-    every = [*(overrides or []), *([] if cash is None else [f"runs.start_quote={cash!r}"])]
+    every = with_cash(overrides, cash)
     if run is not None:
         traded = (symbols, venue, timeframe, start, end, costs, cash)
         if any(traded):
@@ -102,7 +84,7 @@ def gate(
             )
         terminal.say_if_cold()
         with terminal.progress_bar() as progress:
-            desk, parameters = _desk(config, every, lake, progress)
+            desk, parameters = open_desk(config, every, lake, progress)
             thresholds_of(desk.settings.gate, preset)  # a misspelt name is told before the work
             desk = counting(desk)
             report = run_backtest(
@@ -115,8 +97,8 @@ def gate(
                     symbols=tuple(dict.fromkeys(symbol.upper() for symbol in symbols)),
                     venue=venue,
                     timeframe=timeframe,
-                    start_ms=_moment(start, "--from", whole_day=False),
-                    end_ms=_moment(end, "--to", whole_day=True),
+                    start_ms=moment(start, "--from", whole_day=False),
+                    end_ms=moment(end, "--to", whole_day=True),
                     overrides=parameters,
                     costs=costs,
                 ),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,14 +37,12 @@ def lookahead(
     every: Annotated[
         bool, typer.Option("--all", help="Every built-in strategy and filter, on the same bars.")
     ] = False,
-    venue: Annotated[str | None, typer.Option(help="Where the lake has it for several.")] = None,
-    timeframe: Annotated[str | None, typer.Option(help="Default: the shortest there is.")] = None,
+    venue: options.Venue = None,
+    timeframe: options.Timeframe = None,
     bars: Annotated[int, typer.Option(min=10, help="Bars; each is a position to prove.")] = 3000,
-    start: Annotated[str | None, typer.Option("--from", help="First bar, UTC.")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE: a strategy parameter.")
-    ] = None,
-    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    start: options.Start = None,
+    overrides: options.Overrides = None,
+    lake: options.Lake = None,
 ) -> None:
     """Cut off and bend the history at every bar, and prove that no earlier signal changes.
 

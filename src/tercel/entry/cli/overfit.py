@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercel.app.overfit_verdict import OverfitCode, judge_overfit
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,11 +48,9 @@ def overfit(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE: a setting by its path.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A YAML file of settings for this run.")
-    ] = None,
+    config: options.Config = None,
     runs: Annotated[Path | None, typer.Option(help="Folder with the run folders.")] = None,
-    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    lake: options.Lake = None,
 ) -> None:
     """Test a finished run: is it more than the luck of the best of many trials?
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,7 @@ def synth(
             "it is spread over, -1 to 1; 0 plants nothing."
         ),
     ] = None,
-    lake: Annotated[
-        Path | None, typer.Option(help="Folder of the lake; default: that of the settings.")
-    ] = None,
+    lake: options.Lake = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove a different synthetic market of that name.")
     ] = False,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,8 +22,8 @@ tercel validate trend_reversion BTCUSDT --max-trades 8 --min-profit-factor 1.3 -
 
 
 def validate(
-    strategy: Annotated[str, typer.Argument(help="A strategy's name, or your own file's path.")],
-    symbol: Annotated[str, typer.Argument(help="One symbol, as the lake has it.")],
+    strategy: options.Strategy,
+    symbol: options.Symbol,
     days: Annotated[
         str | None, typer.Option(help="UTC days with commas: 2026-02-09,2026-02-13.")
     ] = None,
@@ -35,23 +34,12 @@ def validate(
         float | None,
         typer.Option("--min-profit-factor", min=0.0, help="That of all days must be above it."),
     ] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option(help="1m 5m 15m 30m 1h ...; default: the shortest there is.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: a strategy parameter, or a setting by its path."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A YAML file of settings for this run.")
-    ] = None,
-    costs: Annotated[
-        str | None, typer.Option(help="Cost profile: binance_usdm, source1, free ...")
-    ] = None,
-    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    venue: options.Venue = None,
+    timeframe: options.Timeframe = None,
+    overrides: options.Overrides = None,
+    config: options.Config = None,
+    costs: options.Costs = None,
+    lake: options.Lake = None,
 ) -> None:
     """Trade chosen days, each on a fresh account; what makes few trades and a profit is promoted.
 
@@ -62,11 +50,11 @@ def validate(
     from tercel.app.prepare import RunRequest
     from tercel.app.strategies import load_strategy
     from tercel.app.validation import ValidationRules, promotion_of, validate_days
-    from tercel.entry.cli.backtest import _desk
+    from tercel.entry.cli.desk import open_desk
 
     terminal.say_if_cold()
     with terminal.progress_bar() as progress:
-        desk, parameters = _desk(config, list(overrides or ()), lake, progress)
+        desk, parameters = open_desk(config, list(overrides or ()), lake, progress)
         wanted = desk.settings.validation
         rules = ValidationRules(
             days=_midnights(wanted.days if days is None else days.split(",")),

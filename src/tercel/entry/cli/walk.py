@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.entry.cli import terminal
+from tercel.entry.cli import options, terminal
 
 if TYPE_CHECKING:
     from tercel.app.runs import Desk
@@ -27,38 +27,20 @@ tercel walk three_r BTCUSDT --ray auto
 
 
 def walk(
-    strategy: Annotated[str, typer.Argument(help="A strategy's name, or your own file's path.")],
-    symbol: Annotated[str, typer.Argument(help="One symbol, as the lake has it.")],
+    strategy: options.Strategy,
+    symbol: options.Symbol,
     grid: Annotated[
         str | None,
         typer.Option(help='A grid\'s name, or written out: "a=1,2,3; b=0.25:0.35:0.05".'),
     ] = None,
-    venue: Annotated[
-        str | None, typer.Option(help="Needed where the lake has the symbol for several venues.")
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option(help="1m 5m 15m 30m 1h ...; default: the shortest there is.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="First bar, UTC: 2023-07-01 or 2023-07-01T12:00.")
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            "--to", help="Until, UTC: a date means to the end of that day, a time before it."
-        ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: a strategy parameter, or a setting by its path."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A YAML file of settings for this run.")
-    ] = None,
+    venue: options.Venue = None,
+    timeframe: options.Timeframe = None,
+    start: options.Start = None,
+    end: options.End = None,
+    overrides: options.Overrides = None,
+    config: options.Config = None,
     cash: Annotated[float | None, typer.Option(help="Cash each window begins with, quote.")] = None,
-    costs: Annotated[
-        str | None, typer.Option(help="Cost profile: binance_usdm, source1, free ...")
-    ] = None,
+    costs: options.Costs = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Threads or Ray workers; 0: one for each core.")
     ] = None,
@@ -68,8 +50,8 @@ def walk(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over instead of going on after a stop.")
     ] = False,
-    runs: Annotated[Path | None, typer.Option(help="Folder the run folder goes into.")] = None,
-    lake: Annotated[Path | None, typer.Option(help="Folder of the lake.")] = None,
+    runs: options.Runs = None,
+    lake: options.Lake = None,
     report: Annotated[
         bool, typer.Option(help="Write the run folder (walk.json, trials, returns, report.html).")
     ] = True,
@@ -85,21 +67,21 @@ def walk(
     from tercel.app.strategies import load_strategy
     from tercel.app.walkforward import plan_walk, run_walk
     from tercel.domain.errors import InterruptedWorkError
-    from tercel.entry.cli.backtest import _desk, _moment, counting, say_repairs
+    from tercel.entry.cli.desk import counting, moment, open_desk, say_repairs, with_cash
 
-    every = [*(overrides or []), *([] if cash is None else [f"runs.start_quote={cash!r}"])]
+    every = with_cash(overrides, cash)
     terminal.say_if_cold()
     with ExitStack() as opened:
         with terminal.progress_bar() as progress:
-            desk, parameters = _desk(config, every, lake, progress)
+            desk, parameters = open_desk(config, every, lake, progress)
             desk = counting(desk)
             request = RunRequest(
                 strategies=(load_strategy(strategy),),
                 symbols=(symbol.upper(),),
                 venue=venue,
                 timeframe=timeframe,
-                start_ms=_moment(start, "--from", whole_day=False),
-                end_ms=_moment(end, "--to", whole_day=True),
+                start_ms=moment(start, "--from", whole_day=False),
+                end_ms=moment(end, "--to", whole_day=True),
                 overrides=parameters,
                 costs=costs,
             )
@@ -126,7 +108,7 @@ def _kept(plan: WalkPlan, finished: int) -> str:
 def _show(desk: Desk, found: Walk, folder: Path, *, write: bool) -> None:
     """Print the summary, then write the run folder and say where it is."""
     from tercel.app.runs import folder_name
-    from tercel.entry.cli.backtest import _free
+    from tercel.entry.cli.desk import free_folder
     from tercel.entry.cli.summary import print_paths
     from tercel.entry.cli.walk_summary import print_walk
 
@@ -139,7 +121,7 @@ def _show(desk: Desk, found: Walk, folder: Path, *, write: bool) -> None:
         sections = overfit_sections(examine_walk(desk, found))
         label = found.plan.job.spec.label
         stem = folder_name(["walk", label.strategy], [label.symbol], found.record.created_time)
-        written = write_walk(_free(folder / stem), found, sections)
+        written = write_walk(free_folder(folder / stem), found, sections)
         print_paths(
             screen,
             {"report": written.report, "walk": written.walk, "trials": written.trials},
