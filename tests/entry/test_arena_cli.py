@@ -4,44 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.lakes import make_synthetic_lake
+from tests.entry.conftest import Run
 
 from tercel.app.arena import default_strategies
-from tercel.entry.cli import main as cli
 
-Run = Callable[..., tuple[int, str, str]]
 TWO = "--strategies three_r,swing"
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_synthetic_lake(tmp_path_factory.mktemp("synthetic") / "lake")
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path,
-    lake: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run a command line in an empty folder; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TERCEL__DATA__LAKE", str(lake))
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def typed(line: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(line.split())
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return typed
 
 
 def the_run_folder(folder: Path) -> Path:

@@ -7,45 +7,15 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.lakes import make_synthetic_lake
+from tests.entry.conftest import Run
 from tests.market_data import JIT
 
 from tercel.app.strategies import load_strategy
 from tercel.domain.errors import UserError
-from tercel.entry.cli import main as cli
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="session")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_synthetic_lake(tmp_path_factory.mktemp("synthetic") / "lake")
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path,
-    lake: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run a command line in an empty folder; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TERCEL__DATA__LAKE", str(lake))
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def typed(line: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(line.split())
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return typed
 
 
 def the_run_folder(folder: Path) -> Path:

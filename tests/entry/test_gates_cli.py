@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.lakes import make_synthetic_lake
+from tests.entry.conftest import Run
 from tests.market_data import JIT, real_files
 
 from tercel.app.strategies import built_in_names
-from tercel.entry.cli import main as cli
 
-Run = Callable[..., tuple[int, str, str]]
 PRESSED = Path(__file__).parents[1] / "statistical" / "pressed.py"
 FREELY = (
     "--set pace.daily_trades_max=0 --set pace.loss_streak_max=0 --set limits.heat_fraction_max=1.0"
@@ -23,34 +20,14 @@ FREELY = (
 DAY = "--days 2024-01-01 --set validation.warm_up_days=0"
 
 
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_synthetic_lake(tmp_path_factory.mktemp("synthetic") / "lake")
-
-
 @pytest.fixture
-def run(
-    tmp_path: Path,
-    lake: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run a command line in a folder with `pressed.py`; (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TERCEL__DATA__LAKE", str(lake))
-    monkeypatch.setenv("COLUMNS", "160")
+def run(run: Run, tmp_path: Path) -> Run:
+    """The same, in a folder with `pressed.py` and thresholds that are easily met."""
     shutil.copy(PRESSED, tmp_path / "pressed.py")
     (tmp_path / "easy.yaml").write_text(
         "gate: {presets: {easy: {trades: {at_least: 1}, drawdown: {below: 1.0}}}}\n"
     )
-
-    def typed(line: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(line.split())
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return typed
+    return run
 
 
 def test_a_gate_that_is_missed(run: Run, tmp_path: Path) -> None:

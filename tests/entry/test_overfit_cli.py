@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.lakes import make_synthetic_lake
+from tests.entry.conftest import Run
 from tests.market_data import JIT
 from tests.walks import QUICK, SHORT
 
-from tercel.entry.cli import main as cli
-
-Run = Callable[..., tuple[int, str, str]]
 VALUES = tuple(word for name, value in QUICK.items() for word in ("--set", f"{name}={value}"))
 BACKTEST = ("backtest", "swing", "BTCUSDT", *VALUES)
 WALK = (
@@ -26,28 +22,13 @@ SHORTEST = (
 pytestmark = pytest.mark.skipif(not JIT, reason="a day of bars has one daily return")
 
 
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_synthetic_lake(tmp_path_factory.mktemp("overfit-cli") / "lake")
-
-
 @pytest.fixture
-def run(
-    tmp_path: Path,
-    lake: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run a command line in an empty folder; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TERCEL__DATA__LAKE", str(lake))
-    monkeypatch.setenv("COLUMNS", "120")
+def run(run: Run) -> Run:
+    """The same, what is printed as one line: tables wrap."""
 
     def typed(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(words)
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), " ".join(printed.out.split()), printed.err
+        code, printed, problem = run(*words)
+        return code, " ".join(printed.split()), problem
 
     return typed
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.lakes import make_synthetic_lake
+from tests.entry.conftest import Run
 from tests.walks import QUICK, SHORT
 
 from tercel.adapters.report.walk_log import TrialFile
-from tercel.entry.cli import main as cli
 
-Run = Callable[..., tuple[int, str, str]]
 GRID = ("--grid", "fast_len=2,4; adx_min=0,20")
 LINE = (
     "walk", "swing", "BTCUSDT", *GRID,
@@ -24,32 +21,6 @@ LINE = (
 COMPARED = (
     "walk.json", "trials.parquet", "returns.parquet", "oos_equity.parquet", "oos_trades.parquet",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_synthetic_lake(tmp_path_factory.mktemp("walk-cli") / "lake")
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path,
-    lake: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run a command line in an empty folder; (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TERCEL__DATA__LAKE", str(lake))
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def typed(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(words)
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return typed
 
 
 def left_in(folder: Path) -> list[Path]:
