@@ -1,0 +1,1 @@
+"""The exchange itself: no protocol, no clock, no I/O. Same calls, same answers, same events."""

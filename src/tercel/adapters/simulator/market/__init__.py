@@ -1,0 +1,1 @@
+"""A market for the simulated exchange: bars walked as trades, books and mark prices."""
