@@ -19,6 +19,17 @@ from pydantic_core import PydanticCustomError
 from tercel.domain.arena_settings import AllocatorSettings, ArenaSettings
 from tercel.domain.errors import ConfigError, UserError
 from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
+from tercel.domain.live_settings import (
+    ExecutionSettings,
+    GhostSettings,
+    GovernorSettings,
+    HealthSettings,
+    JournalSettings,
+    SessionSettings,
+    ShadowSettings,
+    StateSettings,
+    VenueSettings,
+)
 from tercel.domain.research_settings import (
     Grids,
     OverfitSettings,
@@ -259,6 +270,15 @@ class Settings(Group):
     drift: DriftSettings
     arena: ArenaSettings
     allocator: AllocatorSettings
+    session: SessionSettings
+    ghost: GhostSettings
+    shadow: ShadowSettings
+    execution: ExecutionSettings
+    governor: GovernorSettings
+    health: HealthSettings
+    venue: VenueSettings
+    state: StateSettings
+    journal: JournalSettings
     strategies: dict[str, StrategySettings] = Field(description="Overrides by strategy")
 
     @model_validator(mode="after")
