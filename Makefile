@@ -19,7 +19,7 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install venues ray demo backtest walk test check lint types layers test-jit test-plain test-bounds \
+.PHONY: help install venues live ray demo backtest walk test check lint types layers test-jit test-plain test-bounds \
         fmt bench lock docs clean
 
 help: ## This list
@@ -45,6 +45,9 @@ install: $(VENV)/.base ## Install Tercel into .venv
 
 venues: $(VENV)/.base ## The extra for REST downloads: ccxt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-venues.lock
+
+live: $(VENV)/.base ## The extras of a live session: ccxt, Redis, PostgreSQL
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-live.lock
 
 ray: $(VENV)/.base ## The extra for a cluster: Ray
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-ray.lock
@@ -111,6 +114,8 @@ lock: $(BIN)/python ## Renew the lock files (hashes, no addresses)
 	  --extra venues pyproject.toml -o requirements-venues.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header -c requirements-dev.lock \
 	  --extra ray pyproject.toml -o requirements-ray.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header -c requirements-dev.lock \
+	  --extra venues --extra redis --extra postgres pyproject.toml -o requirements-live.lock
 
 clean: ## Remove what was built; the lake and the runs stay
 	rm -rf $(VENV) .venv-peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
