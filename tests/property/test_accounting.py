@@ -39,7 +39,7 @@ from tercel.core.codes import (
 from tercel.core.plan import TradePlan
 from tercel.core.records import FILLS_PER_BAR, STREAM, Records
 
-EXAMPLES = settings(deadline=None, derandomize=True, max_examples=200 if JIT else 40)
+EXAMPLES = settings(deadline=None, derandomize=True, max_examples=200 if JIT else 25)
 BARS = 60
 
 
@@ -133,6 +133,7 @@ def one_bar_at_a_time(settings_: Any, bars: Records, signals: Records) -> Iterat
     context = unknown_contexts(1)[0]
     made = desk[0]
     for bar, signal in zip(bars, signals, strict=True):
+        kernel.begin_minute(purse, int(bar["open_time"]))
         fills.begin_bar(made, bar)
         matching.match_bar(purse, made, bar, tape)
         kernel.settle_bar(purse, made, bar, context)

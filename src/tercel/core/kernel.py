@@ -2,6 +2,7 @@
 
 For each closed bar of a stream (one strategy on one symbol):
 
+0. `begin_minute`: a new hour or day begins with the equity there is;
 1. `match_bar`: what the bar filled of the orders that were resting, each through `on_fill`;
 2. `on_bar`: funding, management of the open trade, then the signal: risk approves or refuses;
 3. `match_close`: market orders just asked for meet the bar's close (or, by setting, the next open);
@@ -30,6 +31,7 @@ from tercel.core.values import NOTHING, rebook, take_stock, tied_up, worth_of
 
 __all__ = [
     "asks_market",
+    "begin_minute",
     "finish",
     "look_around",
     "mark",
@@ -81,10 +83,17 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
 
 
 @kernel
+def begin_minute(account: Any, time: int) -> bool:
+    """Before anything of the bars that open at `time`: whether a new hour (or day) began with it."""
+    if time < account.hour_end:
+        return False
+    breakers.roll(account, time)
+    return True
+
+
+@kernel
 def settle_bar(account: Any, stream: Any, bar: Any, context: Any) -> None:
-    """What the close of a bar brings by itself: a new hour or day, a new mark, funding."""
-    if bar.open_time >= account.hour_end:
-        breakers.roll(account, bar.open_time)
+    """What the close of a bar brings by itself: a new mark, funding."""
     if stream.position.quantity > 0.0:
         time = bar.open_time + stream.bar_ms
         stream.position.mark_price = bar.close
@@ -176,13 +185,12 @@ def mark(account: Any, streams: Records, time: int) -> None:
 
 
 @kernel
-def is_quiet(account: Any, stream: Any, bar: Any, signal: Any) -> bool:
-    """Whether this bar changes nothing: flat, nothing at work, nothing asked, no new hour."""
+def is_quiet(stream: Any, signal: Any) -> bool:
+    """Whether a bar changes nothing: flat, nothing at work, nothing asked."""
     return (
         signal.side == Side.NONE
         and stream.position.quantity == 0.0
         and stream.orders[Slot.ENTRY].status == OrderStatus.EMPTY
-        and bar.open_time < account.hour_end
     )
 
 
@@ -226,8 +234,9 @@ def look_around(
 def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape) -> None:
     """Trade a chunk of bars and signals of every stream on one account, in time order.
 
-    Each minute has two passes: every stream settles what the bar did to it, and the account is
-    marked; then every stream decides, in its own order, knowing all of that.
+    Each minute begins with the hour and the day that may begin with it, and has two passes: every
+    stream settles what the bar did to it, and the account is marked; then every stream decides, in
+    its own order, knowing all of that.
     """
     bars, contexts, signals, lengths = feed.bars, feed.contexts, feed.signals, feed.lengths
     cursors = np.zeros(len(streams), np.int64)
@@ -238,7 +247,7 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
     while time != NEVER:
         following = NEVER
         unrealised = exposure = 0.0
-        stirred = False
+        stirred = begin_minute(account, time)
         for k in range(len(streams)):
             stream, series, i = streams[k], streams[k].series, cursors[k]
             awake[k] = False
@@ -246,7 +255,7 @@ def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape
                 bar = bars[series, i]
                 if account.watches and stream.leads:
                     market_step(markets[series], bar, bar_ms)
-                if not is_quiet(account, stream, bar, signals[k, i]):
+                if not is_quiet(stream, signals[k, i]):
                     awake[k] = stirred = True
                     if may_fill(stream, bar):
                         match_bar(account, stream, bar, tape)
