@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 from tests.desk import (
+    JIT,
     MINUTE_MS,
     START,
     THREE_R,
@@ -24,7 +25,7 @@ from tests.desk import (
 )
 
 from tercel.core import breakers, margin, market, risk
-from tercel.core.codes import ExitReason, Refusal, Side, SizeMode
+from tercel.core.codes import SESSION_REFUSALS, ExitReason, Refusal, Side, SizeMode
 from tercel.core.jit import new
 from tercel.core.plan import TradePlan
 from tercel.core.records import MARKET, TRACK, Records
@@ -218,28 +219,39 @@ def test_danger_in_the_wider_market_blocks_and_withdraws() -> None:
     assert run.refusals() == {"market_danger": 1}
 
 
+WAVE_MINUTES = 1 if JIT else 15
+"""Length of the bars of a week or more: in plain Python there are as many hours of fewer bars."""
+WAVY_HOUR, WAVY_DAY = HOUR // WAVE_MINUTES, DAY // WAVE_MINUTES
+WAVY_MS = WAVE_MINUTES * MINUTE_MS
+
+
 def wavy(count: int, seed: int, like: Records | None = None) -> Records:
-    """Hours of a random walk, or of one that follows `like` closely."""
+    """Bars of a random walk, or of one that follows `like` closely."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(0.0, 0.001, count)
     if like is not None:
         steps = 0.1 * steps + np.diff(np.log(like["close"]), prepend=math.log(100.0))
     close = 100.0 * np.exp(np.cumsum(steps))
-    return candles([[c, c, c, c] for c in close])
+    bars = candles([[c, c, c, c] for c in close])
+    bars["open_time"] = START + WAVY_MS * np.arange(count)
+    return bars
 
 
 def test_a_second_long_that_moves_with_the_first_is_refused() -> None:
-    """Ten days of minutes: the twin is refused, the stranger and the twin's short are not."""
-    count = 10 * DAY
+    """Ten days: the twin is refused, the stranger and the twin's short are not."""
+    count = 10 * WAVY_DAY
     first = wavy(count, 1)
     bars = [first, wavy(count, 2, like=first), wavy(count, 3)]
     at = count - 10
+    streams = [stream() for _ in bars]
+    for each in streams:
+        each.bar_ms = WAVY_MS
     signals = [
         asked(count, {at: Ask(stop=50.0)}),
         asked(count, {at + 1: Ask(stop=50.0), at + 3: Ask(Side.SHORT, stop=50.0)}),
         asked(count, {at + 2: Ask(stop=50.0)}),
     ]
-    run = trade([stream()] * 3, bars, signals, on=account(correlation_max=0.85))
+    run = trade(streams, bars, signals, on=account(correlation_max=0.85))
     assert run.refusals(1) == {"correlated": 1}
     assert run.refusals(2) == {}
     assert run.streams["position"]["side"].tolist() == [1, -1, 1]
@@ -247,21 +259,21 @@ def test_a_second_long_that_moves_with_the_first_is_refused() -> None:
 
 def test_correlation_is_that_of_numpy() -> None:
     """Hourly log returns of both, over the hours that both know."""
-    count = 9 * DAY
+    count = 9 * WAVY_DAY
     one, two = wavy(count, 5), wavy(count, 6)
     watched = np.zeros(2, MARKET)
     for bars, record in zip((one, two), watched, strict=True):
         for bar in bars:
-            market.market_step(record, bar, MINUTE_MS)
-    hours = [np.diff(np.log(bars["close"][HOUR - 1 :: HOUR])) for bars in (one, two)]
+            market.market_step(record, bar, WAVY_MS)
+    hours = [np.diff(np.log(bars["close"][WAVY_HOUR - 1 :: WAVY_HOUR])) for bars in (one, two)]
     assert market.correlation(watched[0], watched[1]) == pytest.approx(np.corrcoef(hours)[0, 1])
 
 
 def test_less_than_a_week_is_no_correlation() -> None:
     watched = np.zeros(2, MARKET)
-    for bar in wavy(6 * DAY, 5):
-        market.market_step(watched[0], bar, MINUTE_MS)
-        market.market_step(watched[1], bar, MINUTE_MS)
+    for bar in wavy(6 * WAVY_DAY, 5):
+        market.market_step(watched[0], bar, WAVY_MS)
+        market.market_step(watched[1], bar, WAVY_MS)
     assert math.isnan(market.correlation(watched[0], watched[1]))
 
 
@@ -389,6 +401,7 @@ def test_every_breaker_has_its_settings_and_refusals() -> None:
         Refusal.BELOW_MINIMUM,
         Refusal.NO_MARGIN,
         Refusal.NO_LIQUIDITY,
+        *SESSION_REFUSALS,
     }
     assert explained | elsewhere == set(Refusal)
     assert not explained & elsewhere

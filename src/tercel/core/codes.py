@@ -66,7 +66,15 @@ class ExitReason(IntEnum):
     EQUITY_EXHAUSTED = 9
     END_OF_DATA = 10
     KILL_SWITCH = 11
-    """The account lost more than a kill switch allows: everything is closed."""
+    """The account lost more than a kill switch allows, or its operator said so: everything is
+    closed.
+    """
+    LIQUIDATION = 12
+    """The venue closed it: liquidation, auto-deleveraging or settlement."""
+    OUTSIDE = 13
+    """Somebody else closed it at the venue."""
+    UNPROTECTED = 14
+    """No stop could be placed for it."""
 
 
 class Refusal(IntEnum):
@@ -117,6 +125,40 @@ class Refusal(IntEnum):
     """The venue would liquidate the position before its stop."""
     FLOW_AGAINST = 24
     """Order flow does not confirm the signal."""
+    AUTOMATION_OFF = 25
+    """Automation is off: the signal goes to the ghost account alone."""
+    PAUSED = 26
+    """The operator paused the session, or it is ending."""
+    STALE_DATA = 27
+    """The bar, or the quote beside it, is too old."""
+    UNHEALTHY_FEED = 28
+    """The feed has a gap, a crossed book, a skewed clock or a bar that quotes contradict."""
+    WIDE_SPREAD = 29
+    JOURNAL_DOWN = 30
+    """The journal cannot be written: what cannot be explained is not done."""
+    KILLED = 31
+    """The operator's kill switch is latched."""
+    SYMBOL_TAKEN = 32
+    """Another strategy holds the symbol, and the venue keeps one position for both."""
+    ENTRY_REFUSED = 33
+    """The venue refused the entry, or never had it."""
+    POSITION_MISMATCH = 34
+    """The venue holds another position in the symbol than the session knows of."""
+
+
+SESSION_REFUSALS: tuple[Refusal, ...] = (
+    Refusal.AUTOMATION_OFF,
+    Refusal.PAUSED,
+    Refusal.STALE_DATA,
+    Refusal.UNHEALTHY_FEED,
+    Refusal.WIDE_SPREAD,
+    Refusal.JOURNAL_DOWN,
+    Refusal.KILLED,
+    Refusal.SYMBOL_TAKEN,
+    Refusal.ENTRY_REFUSED,
+    Refusal.POSITION_MISMATCH,
+)
+"""What only a session refuses: a backtest has no operator, no feed and no venue."""
 
 
 class IntrabarMode(IntEnum):

@@ -84,7 +84,7 @@ def enter(account: Any, stream: Any, bar: Any, signal: Any, quantity: float) -> 
 
 @kernel
 def begin_minute(account: Any, time: int) -> bool:
-    """Before anything of the bars that open at `time`: whether a new hour (or day) began with it."""
+    """Before anything of the bars that open at `time`: whether a new hour began with it."""
     if time < account.hour_end:
         return False
     breakers.roll(account, time)
@@ -234,9 +234,8 @@ def look_around(
 def run(account: Any, streams: Records, markets: Records, feed: Feed, tape: Tape) -> None:
     """Trade a chunk of bars and signals of every stream on one account, in time order.
 
-    Each minute begins with the hour and the day that may begin with it, and has two passes: every
-    stream settles what the bar did to it, and the account is marked; then every stream decides, in
-    its own order, knowing all of that.
+    Each minute has two passes: every stream settles what the bar did to it, and the account is
+    marked; then every stream decides, in its own order, knowing all of that.
     """
     bars, contexts, signals, lengths = feed.bars, feed.contexts, feed.signals, feed.lengths
     cursors = np.zeros(len(streams), np.int64)

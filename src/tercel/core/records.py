@@ -302,6 +302,17 @@ TRADE = rec(
     ("exit_reason", "i8"),               # codes.ExitReason of the last exit
 )
 
+MINUTE = rec(                            # what a session is told of one series at a close
+    ("present", "?"),                    # whether the series has a bar of this minute
+    ("bar", BAR), ("context", CONTEXT),  # undefined where it has none
+)
+
+ENTRY_PLAN = rec(                        # what an entry was approved with
+    ("stop_distance", "f8"), ("target_distance", "f8"),  # price
+    ("score", "f8"), ("reason", "i8"),
+    ("time", "i8"), ("price", "f8"),     # when, and the close then
+)
+
 EQUITY = rec(                            # one per distinct bar close of a run
     ("time", "i8"),                      # close of the bar: open_time + bar_ms
     ("equity", "f8"),                    # quote, marked to market

@@ -1,0 +1,131 @@
+"""One minute of `kernel.run`, one call at a time: for whoever fills orders from elsewhere.
+
+A session books fills as they come (`kernel.on_fill`); then for the bars of a minute:
+
+1. `begin_minute` of the kernel, unless a fill of the minute came first;
+2. `settle`: the market is watched, every stream marked, then the account;
+3. `decide` for each stream in its order; what it asks for may be filled before the next decides;
+4. `mark` of the kernel, where anything met the market.
+
+The order, and each function below it, is that of `run`: with the fills of `matching` the outcome
+is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tercel.core import breakers, kernel, manage
+from tercel.core.codes import OrderKind, OrderStatus, Refusal, Side, Slot
+from tercel.core.jit import kernel as compiled
+from tercel.core.ledger import drop_entry
+from tercel.core.market import market_step
+from tercel.core.records import Records
+from tercel.core.values import rebook, tied_up, worth_of
+
+
+@compiled
+def settle(
+    account: Any, streams: Records, markets: Records, minute: Records, asked: Records, awake: Any
+) -> int:
+    """Pass one: what the bars of a minute did, without fills; the Refusal that stopped the account.
+
+    `minute` is MINUTE, one row a series; `asked` SIGNAL, one a stream. `awake` (streams,) comes in
+    as True where a stream has changed since the last minute (a fill, a cancel), and leaves as True
+    where it has to decide.
+    """
+    time = 0
+    for series in range(len(minute)):
+        if minute[series].present:
+            time = minute[series].bar.open_time
+    stirred = kernel.begin_minute(account, time)
+    unrealised = exposure = 0.0
+    for k in range(len(streams)):
+        stream, here = streams[k], minute[streams[k].series]
+        if here.present:
+            if account.watches and stream.leads:
+                market_step(markets[stream.series], here.bar, stream.bar_ms)
+            awake[k] = awake[k] or not kernel.is_quiet(stream, asked[k])
+            if awake[k]:
+                stirred = True
+                kernel.settle_bar(account, stream, here.bar, here.context)
+        elif awake[k]:
+            stirred = True
+            awake[k] = False
+        worth = worth_of(stream)
+        unrealised += worth[0]
+        exposure += worth[1]
+    if not stirred:
+        return Refusal.NONE
+    refusal = kernel.settle_marks(account, unrealised, exposure, time + streams[0].bar_ms)
+    if refusal != Refusal.NONE:
+        kernel.drop_entries(account, streams, refusal)
+    return refusal
+
+
+@compiled
+def decide(
+    account: Any, streams: Records, markets: Records, k: int, minute: Records, signal: Any
+) -> bool:
+    """Pass two of stream `k`: manage, then answer the signal; whether a market order now waits."""
+    stream = streams[k]
+    here = minute[stream.series]
+    side = kernel.side_asked(stream, signal)
+    if side != Side.NONE:
+        kernel.look_around(account, streams, markets, stream, here.context, side)
+    kernel.on_bar(account, stream, here.bar, signal)
+    return kernel.asks_market(stream)
+
+
+@compiled
+def trigger(stream: Any, slot: int) -> None:
+    """The venue has triggered a stop: from now on it takes whatever the market offers."""
+    if stream.orders[slot].status == OrderStatus.RESTING:
+        stream.orders[slot].status = OrderStatus.TRIGGERED
+        manage.end_entry(stream)
+
+
+@compiled
+def book_funding(account: Any, stream: Any, payment: float) -> None:
+    """A settlement that the venue has booked for the position of `stream`."""
+    stream.position.funding_quote += payment
+    account.funding_quote += payment
+    account.cash_quote += payment
+
+
+@compiled
+def withdraw_entry(account: Any, stream: Any, refusal: int) -> None:
+    """What is left of an entry is over at the venue, or must be."""
+    drop_entry(account, stream, refusal)
+
+
+@compiled
+def ask_close(stream: Any, reason: int) -> None:
+    """The whole position is to be closed at market, unless that is asked already."""
+    if stream.position.quantity > 0.0 and stream.orders[Slot.CLOSE].status == OrderStatus.EMPTY:
+        manage.close(stream, reason)
+
+
+@compiled
+def readmit(account: Any, stream: Any, plan: Any, side: int, quantity: float) -> None:
+    """An entry that was given up has filled after all: the stream takes `quantity` of it back.
+
+    `plan` is ENTRY_PLAN. Fills of it are booked next, and protected like any other.
+    """
+    position = stream.position
+    if position.quantity == 0.0:
+        position.side = side
+        position.stop_distance = plan.stop_distance
+        position.target_distance = plan.target_distance
+        position.score = plan.score
+        position.reason = plan.reason
+        breakers.note_entry(account, stream, side, plan.time)
+    order = stream.orders[Slot.ENTRY]
+    before = tied_up(stream)
+    order.status = OrderStatus.TRIGGERED
+    order.kind = OrderKind.MARKET
+    order.side = side
+    order.quantity = quantity
+    order.placed_time = plan.time
+    order.placed_price = plan.price
+    rebook(account, before, tied_up(stream))
