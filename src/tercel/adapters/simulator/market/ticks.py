@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tercel.adapters.simulator.exchange.exchange import Exchange, Level
+from tercel.adapters.simulator.exchange.exchange import Exchange
+from tercel.adapters.simulator.exchange.quotes import Level
 
 
 @dataclass(frozen=True, slots=True)
