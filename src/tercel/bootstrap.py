@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tercel.adapters.promotions import PromotionFiles
     from tercel.adapters.report.walk_log import TrialFile
     from tercel.app.fetch_data import BarSources
-    from tercel.app.ports import Clock, Workers
+    from tercel.app.ports import Clock, Journal, StateStore, Workers
     from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
     from tercel.domain.settings import Settings
 
@@ -137,3 +137,42 @@ def open_promotions(settings: Settings) -> PromotionFiles:
     from tercel.adapters.promotions import PromotionFiles
 
     return PromotionFiles(Path(settings.validation.folder).expanduser())
+
+
+STATE_FILE = "state.sqlite"
+JOURNAL_FILE = "journal.sqlite"
+"""The embedded stores in the session's folder, where no address is set."""
+
+
+def open_state(url: str, folder: Path) -> StateStore:
+    """The state of a session: at `url` (redis://, sqlite:///PATH), else in a file of `folder`.
+
+    It connects when it is first asked. Raises ConfigError for an address of another kind.
+    """
+    from tercel.domain.addresses import without_password
+    from tercel.domain.errors import ConfigError
+
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        from tercel.adapters.redis_state import RedisStateStore
+
+        return RedisStateStore(url)
+    from tercel.adapters.sqlite_state import SqliteStateStore
+
+    path = url.removeprefix("sqlite:///")
+    if url and (path == url or not path):
+        raise ConfigError(
+            "state.url: expected redis://HOST:PORT/N, sqlite:///PATH or nothing, "
+            f"got {without_password(url)!r}"
+        )
+    return SqliteStateStore(Path(path).expanduser() if url else folder / STATE_FILE)
+
+
+def open_journal(url: str, folder: Path, *, create: bool = True) -> Journal:
+    """The journal of sessions: at `url` (postgresql+asyncpg://, sqlite+aiosqlite:///PATH), else in
+    a file of `folder`. With `create` False one that is not there is an error when it is read.
+
+    It connects when it is first asked. Raises ConfigError for an address of another kind.
+    """
+    from tercel.adapters.sql_journal import SqlJournal
+
+    return SqlJournal(url or f"sqlite+aiosqlite:///{folder / JOURNAL_FILE}", create=create)

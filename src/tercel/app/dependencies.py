@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+VERBS = {"redis": "live", "postgres": "live"}
+"""The verb of the Makefile that installs an extra, where it is not called the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -46,9 +49,10 @@ def install_hint(package: str) -> str:
 
 
 def extra_hint(wanted: Requirement) -> str:
-    """The same for a requirement at hand. An extra has a verb of its name in the Makefile."""
+    """The same for a requirement at hand. An extra has a verb in the Makefile, often its name."""
     named = shlex.quote(wanted.package + wanted.range)
-    return f"install it: `make {wanted.extra}` in Tercel's folder, or pip install {named}"
+    verb = VERBS.get(wanted.extra, wanted.extra)
+    return f"install it: `make {verb}` in Tercel's folder, or pip install {named}"
 
 
 def _compare(version: str, operator: str, bound: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from tercel.domain.addresses import without_password
 from tercel.domain.arena_settings import AllocatorSettings, ArenaSettings
 from tercel.domain.errors import ConfigError, UserError
 from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
@@ -382,7 +383,8 @@ _SECRET = re.compile(r"(key|secret|token|password)$", re.IGNORECASE)
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """`value` without what sits under a name ending in key, secret, token or password.
+    """`value` without what sits under a name ending in key, secret, token or password, and without
+    the passwords of addresses.
 
     An unset secret stays visible as unset, since that is what a user needs to see.
     """
@@ -392,4 +394,4 @@ def redacted(value: Any, name: str = "") -> Any:
         return {key: redacted(inner, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(inner) for inner in value]
-    return value
+    return without_password(value) if isinstance(value, str) else value

@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tercel.adapters.config.yaml_reader import KeyPath, Layer, parse_text
+from tercel.domain.addresses import without_password
 from tercel.domain.settings import Scalar, Settings
 
 ENVIRONMENT_PREFIX = "TERCEL__"
+SHORT_NAMES = {
+    "TERCEL_STATE_URL": ("state", "url"),
+    "TERCEL_JOURNAL_URL": ("journal", "url"),
+}
+"""Variables of a short name, and the settings that they are. Their values are texts, not YAML."""
 GROUPS = tuple(Settings.model_fields)
 
 
@@ -135,6 +141,9 @@ def environment_layer(environ: Mapping[str, str], below: Mapping[str, Any]) -> L
     finds `BTCUSDT`. A name that nothing below has is taken in lower case; a new symbol as it is.
     """
     layer = Layer()
+    for name, known in SHORT_NAMES.items():
+        if name in environ:
+            cover(layer, Layer(_nested(known, environ[name]), {known: name, known[:1]: name}))
     for name in sorted(environ):
         if not name.startswith(ENVIRONMENT_PREFIX):
             continue
@@ -142,7 +151,10 @@ def environment_layer(environ: Mapping[str, str], below: Mapping[str, Any]) -> L
         if not all(parts):
             layer.problems.append(f"{name}: expected a name such as TERCEL__RUNS__SEED")
             continue
-        _set(layer, _known_path(parts, below), environ[name], name)
+        path = _known_path(parts, below)
+        if path in layer.origins and path in SHORT_NAMES.values():
+            layer.problems.append(f"{name}: {layer.origins[path]} sets the same; unset one of them")
+        _set(layer, path, environ[name], name)
     return layer
 
 
@@ -163,7 +175,7 @@ def option_layer(options: Sequence[str]) -> tuple[Layer, dict[str, Scalar]]:
     layer = Layer()
     parameters: dict[str, Scalar] = {}
     for option in options:
-        place = f"--set {option}"
+        place = without_password(f"--set {option}")
         name, equals, text = option.partition("=")
         path = tuple(name.strip().split("."))
         if not equals or not all(path):

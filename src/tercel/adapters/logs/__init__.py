@@ -19,7 +19,10 @@ import structlog
 
 from tercel.domain.settings import redacted
 
-TALKATIVE = ("aiohttp", "asyncio", "ccxt", "matplotlib", "numba", "PIL", "urllib3")
+TALKATIVE = (
+    "aiohttp", "aiosqlite", "alembic", "asyncio", "ccxt", "matplotlib", "numba", "PIL", "redis",
+    "sqlalchemy", "urllib3",
+)  # fmt: skip
 """Libraries whose debug and info lines would bury ours: only their warnings pass."""
 
 Event = MutableMapping[str, Any]

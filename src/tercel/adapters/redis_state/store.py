@@ -1,0 +1,160 @@
+"""ports.StateStore on a Redis server: a string for each key, `tercel:<name>`, with its JSON text.
+
+A write is one MULTI/EXEC of the keys that changed, a read one MGET: both are of one moment. How
+durable it is, the server decides: `appendonly yes` and `appendfsync always` for what an SQLite file
+gives. A server that keeps nothing, or evicts keys, is named in a warning when it is first used.
+
+redis-py is an optional extra and is imported by the first connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from tercel.app.dependencies import install_hint
+from tercel.app.live.state_codec import NAMES, NAMESPACE, decode, encode
+from tercel.domain.addresses import without_password
+from tercel.domain.errors import ConfigError, DataError, StorageError, UserError
+from tercel.domain.session_state import SessionState, StateRead
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+CONNECT_SECONDS_MAX = 5.0
+ANSWER_SECONDS_MAX = 5.0
+"""Longest silence of the server within a command."""
+
+log = structlog.get_logger(__name__)
+
+
+class RedisStateStore:
+    """The state on the server at `url`: redis://, rediss:// (TLS) or unix://.
+
+    `namespace` is what every key begins with; tests have their own.
+    """
+
+    def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
+        self._url = url
+        self.place = without_password(url)
+        """The address, as it may be shown."""
+        self._namespace = namespace
+        self._client: Redis | None = None
+        self._kept: SessionState | None = None
+        """What the server surely holds; None: it is not known."""
+        self._turn = asyncio.Lock()
+        self._is_closed = False
+
+    async def read_full_snapshot(self) -> StateRead:
+        """Every key, of one moment. Raises StorageError, DataError."""
+        async with self._turn:
+            client = await self._open()
+            texts = await self._asked(client.mget([self._key(name) for name in NAMES]))
+            read = decode(dict(zip(NAMES, texts, strict=True)), self.place)
+            # What is missing has to be written even where it equals its default.
+            self._kept = None if read.missing else read.state
+            return read
+
+    async def write(self, state: SessionState) -> None:
+        """Keep what changed, all of it or nothing. Raises StorageError.
+
+        An answer that is lost leaves open whether it was kept; the next write repeats every key. So
+        does this one where keys turn out to be gone: a server without a disk was started again.
+        """
+        async with self._turn:
+            texts = encode(state, self._kept)
+            if not texts:
+                return
+            self._kept = None
+            if await self._set(texts) < len(NAMES):
+                await self._set(encode(state))
+            self._kept = state
+
+    async def _set(self, texts: dict[str, str]) -> int:
+        """Set these keys in one transaction; how many keys of the state there are then."""
+        client = await self._open()
+        async with client.pipeline(transaction=True) as transaction:
+            for name, text in texts.items():
+                transaction.set(self._key(name), text)
+            transaction.exists(*(self._key(name) for name in NAMES))
+            *_, count = await self._asked(transaction.execute())
+        return int(count)
+
+    async def close(self) -> None:
+        """Close the connections; the keys stay."""
+        self._is_closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def _key(self, name: str) -> str:
+        return f"{self._namespace}:{name}"
+
+    async def _open(self) -> Redis:
+        if self._is_closed:
+            raise StorageError(f"{self.place}: the state store is closed")
+        if self._client is None:
+            client = self._made()
+            try:
+                await self._warn_of_forgetfulness(client)
+            except BaseException:
+                await client.aclose()
+                raise
+            self._client = client
+        return self._client
+
+    def _made(self) -> Redis:
+        try:
+            from redis.asyncio import Redis
+        except ImportError:
+            raise UserError(
+                f"{self.place}: the state on Redis needs the package redis; {install_hint('redis')}"
+            ) from None
+        try:
+            _check_number(self._url)
+            return Redis.from_url(
+                self._url,
+                socket_connect_timeout=CONNECT_SECONDS_MAX,
+                socket_timeout=ANSWER_SECONDS_MAX,
+            )
+        except ValueError as error:
+            raise ConfigError(f"state.url: {self.place}: {without_password(str(error))}") from None
+
+    async def _warn_of_forgetfulness(self, client: Redis) -> None:
+        """Say so where the server would not have the state after its own restart."""
+        from redis.exceptions import NoPermissionError
+
+        try:
+            told: dict[str, Any] = await self._asked(client.info("persistence", "memory"))
+        except StorageError as error:
+            if isinstance(error.__cause__, NoPermissionError):
+                return  # a user who may not ask can still read and write
+            raise
+        if not told.get("aof_enabled"):
+            log.warning("state_not_durable", store=self.place, wanted="appendonly yes")
+        if told.get("maxmemory_policy", "noeviction") != "noeviction":
+            log.warning("state_may_be_evicted", store=self.place, wanted="noeviction")
+
+    async def _asked(self, answer: Any) -> Any:
+        """What the server answers. Raises StorageError, DataError."""
+        from redis.exceptions import RedisError, ResponseError
+
+        try:
+            return await answer
+        except (RedisError, OSError, TimeoutError) as error:
+            why = without_password(str(error)).partition("\n")[0] or type(error).__name__
+            if isinstance(error, ResponseError) and why.startswith("WRONGTYPE"):
+                raise DataError(f"{self.place}: a key of the state is no string: {why}") from error
+            raise StorageError(
+                f"{self.place}: the state cannot be read or written: {why}; is the server there?"
+            ) from error
+
+
+def _check_number(url: str) -> None:
+    """Raise ValueError for a database that is no number: redis-py would take number 0."""
+    path = urlsplit(url).path.strip("/")
+    if path and not path.isdecimal() and not url.startswith("unix:"):
+        raise ValueError(f"expected the number of a database after the host, got {path!r}")

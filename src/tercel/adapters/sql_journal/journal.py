@@ -1,0 +1,128 @@
+"""ports.Journal over SQLAlchemy Core: rows go in, nothing is ever changed or taken out.
+
+The journal is opened by the first call: the file is made, the tables are brought up to date. From
+then on a write is one transaction, a statement for each kind of row in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tercel.adapters.sql_journal.engine import (
+    explained,
+    file_of,
+    is_file,
+    journal_url,
+    make_engine,
+    place_of,
+)
+from tercel.adapters.sql_journal.hypertables import use_hypertables
+from tercel.adapters.sql_journal.schema import KEY, kinds_of, tables
+from tercel.adapters.sql_journal.upgrade import LATEST, bring_up_to_date, version_of
+from tercel.adapters.sql_journal.values import rows_of, values_of
+from tercel.app.live.private_files import make_private
+from tercel.domain.errors import StorageError, UserError
+from tercel.domain.journal import TABLES, JournalRow
+
+_INSERTS = {kind: table.insert().inline() for kind, table in tables.items()}
+"""Inline: nobody asks for the number of the new row."""
+
+
+class SqlJournal:
+    """The journal at `url`. With `create` False one that is not there is an error, not made."""
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        self._url = journal_url(url)
+        self.place = place_of(self._url)
+        """Its file or address, as it may be shown."""
+        self._create = create
+        self._engine: AsyncEngine | None = None
+        self._opening = asyncio.Lock()
+        self._is_closed = False
+
+    async def write(self, rows: Sequence[JournalRow]) -> None:
+        """Add `rows` in one transaction, durable when this returns. Raises StorageError.
+
+        An answer that is lost leaves open whether they were added: written again, they may be
+        there twice.
+        """
+        groups: dict[type[JournalRow], list[JournalRow]] = {}
+        for row in rows:
+            groups.setdefault(type(row), []).append(row)
+        values = {kind: values_of(group) for kind, group in groups.items()}
+        if not values:
+            return
+        engine = await self._open()
+        async with explained(self.place, "written"), engine.begin() as connection:
+            for kind, each in values.items():
+                await connection.execute(_INSERTS[kind], each)
+
+    async def read(
+        self, table: str, session_id: str | None = None, *, limit: int | None = None
+    ) -> tuple[JournalRow, ...]:
+        """Rows of a table in the order they were added; with `limit` the latest ones.
+
+        Raises StorageError, DataError; UserError for a table that there is not.
+        """
+        kind = TABLES.get(table)
+        if kind is None:
+            raise UserError(f"the journal has no table {table!r}; there are: {', '.join(TABLES)}")
+        of = tables[kind]
+        asked = select(*(of.columns[name] for name in kinds_of[kind]))
+        if session_id is not None:
+            asked = asked.where(of.columns.session_id == session_id)
+        number = of.columns[KEY]
+        asked = asked.order_by(number if limit is None else number.desc()).limit(limit)
+        engine = await self._open()
+        async with explained(self.place, "read"), engine.connect() as connection:
+            found = (await connection.execute(asked)).all()
+        return rows_of(kind, found if limit is None else reversed(found))
+
+    async def close(self) -> None:
+        """Close the connections. May be called twice."""
+        self._is_closed = True
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    async def _open(self) -> AsyncEngine:
+        async with self._opening:
+            if self._is_closed:
+                raise StorageError(f"{self.place}: the journal is closed")
+            if self._engine is None:
+                self._engine = await self._opened()
+            return self._engine
+
+    async def _opened(self) -> AsyncEngine:
+        if is_file(self._url):
+            file = file_of(self._url)
+            if not self._create and not file.exists():
+                raise self._absent()
+            make_private(file)
+        engine = make_engine(self._url)
+        try:
+            async with explained(self.place, "opened"):
+                await self._prepare(engine)
+        except BaseException:
+            await engine.dispose()
+            raise
+        return engine
+
+    async def _prepare(self, engine: AsyncEngine) -> None:
+        version = await version_of(engine)
+        if version is None and not self._create:
+            raise self._absent()
+        if version != LATEST:
+            await bring_up_to_date(engine, self.place)
+        if not is_file(self._url):
+            await use_hypertables(engine, self.place)
+
+    def _absent(self) -> UserError:
+        return UserError(
+            f"{self.place}: there is no journal yet; a session writes one, and journal.url and "
+            "session.folder say where"
+        )

@@ -1,0 +1,1 @@
+"""How the tables of a journal came to be, a file for each change; Alembic runs them in order."""

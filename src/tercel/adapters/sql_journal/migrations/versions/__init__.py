@@ -1,0 +1,1 @@
+"""The changes. One that was released is never edited."""

@@ -1,0 +1,1 @@
+"""The live half: one session for replay, paper, ghost, shadow and live trading."""
