@@ -23,7 +23,7 @@ from tercel.adapters.simulator.exchange.funding import settle, transfer
 from tercel.adapters.simulator.exchange.history import within
 from tercel.adapters.simulator.exchange.liquidation import Liquidator
 from tercel.adapters.simulator.exchange.margin import balance_row, position_row
-from tercel.adapters.simulator.exchange.matching import match_book, match_trade
+from tercel.adapters.simulator.exchange.matching import match_book, match_trade, watched_prices
 from tercel.adapters.simulator.exchange.orders import WorkingOrder
 from tercel.adapters.simulator.exchange.quotes import Level
 from tercel.adapters.simulator.exchange.records import (
@@ -248,6 +248,13 @@ class Exchange:
         self._conditionals.on_price(symbol, price, WorkingType.CONTRACT_PRICE, now_ms)
         self._conditionals.on_price(symbol, price, WorkingType.MARK_PRICE, now_ms)
         self._liquidator.check(symbol, now_ms)
+
+    def watched_prices(self, symbol: str) -> list[Decimal]:
+        """Where something waits: walking through these prices one by one misses nothing."""
+        state = self._state
+        resting = state.orders.resting(symbol)
+        waiting = self._conditionals.store.waiting(symbol)
+        return watched_prices(resting, waiting, state.instruments[symbol].tick_size)
 
     def settle_funding(self, symbol: str, rate: Decimal, now_ms: int) -> None:
         """Longs pay `rate` x notional at the mark price, shorts receive it."""

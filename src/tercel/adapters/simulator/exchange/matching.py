@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tercel.adapters.simulator.exchange.algos import Conditional
+from tercel.adapters.simulator.exchange.amounts import step_above, step_below
 from tercel.adapters.simulator.exchange.engine import Engine
 from tercel.adapters.simulator.exchange.orders import WorkingOrder
 from tercel.adapters.simulator.exchange.quotes import Level, Quotes
@@ -68,6 +70,16 @@ def _requeue(order: WorkingOrder, quotes: Quotes) -> None:
         order.queue_ahead = shown
 
 
-def watched_prices(orders: Sequence[WorkingOrder], tick: Decimal) -> list[Decimal]:
-    """For each resting order the first price that goes through it."""
-    return [order.price - order.side * tick for order in orders]
+def watched_prices(
+    orders: Sequence[WorkingOrder], algos: Sequence[Conditional], tick: Decimal
+) -> list[Decimal]:
+    """For each resting order the first price that goes through it; for each conditional one the
+    first price on the grid that fires it.
+    """
+    watched = [order.price - order.side * tick for order in orders]
+    for algo in algos:
+        trigger = algo.trigger_price
+        if trigger is not None:
+            on_grid = step_below if algo.fires_below else step_above
+            watched.append(on_grid(trigger, tick))
+    return watched
