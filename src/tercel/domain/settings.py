@@ -37,6 +37,7 @@ from tercel.domain.research_settings import (
     ResearchSettings,
     WalkSettings,
 )
+from tercel.domain.simulator_settings import SimulatorSettings
 from tercel.domain.times import HOUR_MS, parse_time
 from tercel.domain.trading_settings import (
     Clusters,
@@ -271,6 +272,7 @@ class Settings(Group):
     drift: DriftSettings
     arena: ArenaSettings
     allocator: AllocatorSettings
+    simulator: SimulatorSettings
     session: SessionSettings
     ghost: GhostSettings
     shadow: ShadowSettings
