@@ -10,6 +10,11 @@ UNIT = Decimal("1E-8")
 """The smallest part of a quote currency that a wallet counts."""
 
 
+def decimal_of(value: float) -> Decimal:
+    """The decimal number that a float was written as: 0.1 is a tenth."""
+    return Decimal(repr(float(value)))
+
+
 def in_units(amount: Decimal) -> Decimal:
     """`amount` rounded to the wallet's unit, half to even."""
     return amount.quantize(UNIT)

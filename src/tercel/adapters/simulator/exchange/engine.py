@@ -18,7 +18,7 @@ from tercel.adapters.simulator.exchange.events import (
     Execution,
     OrderChanged,
 )
-from tercel.adapters.simulator.exchange.filters import check_order
+from tercel.adapters.simulator.exchange.filters import check_order, check_status
 from tercel.adapters.simulator.exchange.margin import (
     balance_row,
     exposure,
@@ -64,6 +64,7 @@ class Engine:
         rules = state.instrument(request.symbol)
         quotes = state.quotes[request.symbol]
         kind = ENGINE_TYPES.get(request.kind, request.kind)
+        check_status(request, rules)
         if algo_id is None:
             check_order(request, rules, quotes.reference)
             if request.client_id and state.orders.knows_client(request.client_id):
@@ -105,10 +106,10 @@ class Engine:
         is_market = order.kind is OrderType.MARKET
         worst = self._worst_price(order.request, order.kind, rules)
         found = quotes.matches(order.side, order.remaining, order.price or worst)
-        if found:
-            self._expire_own(order, found[-1][0], now_ms)
-            found = quotes.matches(order.side, order.remaining, order.price or worst)
-            quotes.consume(order.side, found)
+        quotes.consume(order.side, found)
+        is_whole = sum((size for _, size in found), ZERO) >= order.remaining
+        reach = order.price if order.price and not is_whole else found[-1][0]
+        self._expire_own(order, reach, now_ms)
         for price, quantity in found:
             self.fill(order, price, quantity, now_ms)
         if not order.is_open:
@@ -246,7 +247,9 @@ class Engine:
         if kind is not OrderType.LIMIT:
             return
         quotes = self._state.quotes[request.symbol]
-        if request.time_in_force is TimeInForce.GTX and quotes.crosses(request.side, request.price):
+        if request.time_in_force is TimeInForce.GTX and (
+            quotes.crosses(request.side, request.price) or self._own_within(request)
+        ):
             raise refusal(-5022)
         if request.time_in_force is TimeInForce.FOK:
             found = quotes.matches(request.side, quantity, request.price)
@@ -306,9 +309,15 @@ class Engine:
     def _expire_own(self, taker: WorkingOrder, worst: Decimal, now_ms: int) -> None:
         """Our own resting orders that the taker would meet expire: nobody trades with himself."""
         for order in self._state.orders.resting(taker.symbol):
-            meets = (order.price - worst) * taker.side <= ZERO
-            if order.side == -taker.side and meets:
+            if order.side == -taker.side and (order.price - worst) * taker.side <= ZERO:
                 self.end(order, OrderStatus.EXPIRED_IN_MATCH, now_ms, "self-trade prevention")
+
+    def _own_within(self, request: NewOrder) -> bool:
+        """Whether an order of our own rests where `request` would meet it."""
+        return any(
+            other.side == -request.side and (other.price - request.price) * request.side <= ZERO
+            for other in self._state.orders.resting(request.symbol)
+        )
 
     def _position_closed(self, symbol: str, now_ms: int) -> None:
         """What only reduces has nothing left to reduce."""

@@ -35,7 +35,7 @@ CLOSING_TYPES = frozenset({OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET})
 
 def check_order(order: NewOrder, rules: Instrument, reference: Decimal | None) -> None:
     """Refuse what breaks a rule; `reference` is the mark price, None where it is not known yet."""
-    _check_status(order, rules)
+    check_status(order, rules)
     _check_words(order)
     if order.close_position:
         _check_closing(order)
@@ -57,7 +57,8 @@ def check_order(order: NewOrder, rules: Instrument, reference: Decimal | None) -
             check_notional(order.quantity, price, rules)
 
 
-def _check_status(order: NewOrder, rules: Instrument) -> None:
+def check_status(order: NewOrder, rules: Instrument) -> None:
+    """Raises ExchangeError: -4141 (closed), -4140 (only what reduces, or nothing yet)."""
     if rules.status is SymbolStatus.CLOSE:
         raise refusal(-4141)
     reduces = order.reduce_only or order.close_position

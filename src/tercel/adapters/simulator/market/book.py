@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tercel.adapters.simulator.exchange.amounts import step_above, step_below, whole_steps
+from tercel.adapters.simulator.exchange.amounts import (
+    decimal_of,
+    step_above,
+    step_below,
+    whole_steps,
+)
 from tercel.adapters.simulator.exchange.quotes import Level
 from tercel.adapters.simulator.exchange.records import BUY, Instrument
-from tercel.adapters.simulator.market.path import exact
 
 DEPTH_GROWTH = 0.1
 """Each level holds so much more than the one before, on average, of the best level's size."""
@@ -46,7 +50,7 @@ class BookMaker:
         else:
             bid = step_below(price, tick)
             ask = bid + spread
-        usual = whole_steps(exact(level_quote) / price, self._rules.lot_size)
+        usual = whole_steps(decimal_of(level_quote) / price, self._rules.lot_size)
         return (
             self._ladder(max(bid, tick), -tick, self._sizes[0], usual),
             self._ladder(max(ask, 2 * tick), tick, self._sizes[1], usual),
@@ -56,7 +60,7 @@ class BookMaker:
         self, best: Decimal, step: Decimal, size: float, usual: Decimal
     ) -> tuple[Level, ...]:
         lot = self._rules.lot_size
-        lots = int((usual if math.isnan(size) else exact(size)) / lot)
+        lots = int((usual if math.isnan(size) else decimal_of(size)) / lot)
         drawn = self._draws.uniform(0.5, 1.5, self._levels)
         found = []
         for place, factor in enumerate(drawn.tolist()):

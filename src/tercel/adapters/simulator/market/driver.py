@@ -19,17 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from tercel.adapters.simulator.exchange.amounts import in_units
+from tercel.adapters.simulator.exchange.amounts import decimal_of, in_units
 from tercel.adapters.simulator.exchange.records import SELL, Instrument
 from tercel.adapters.simulator.market.book import BookMaker
 from tercel.adapters.simulator.market.path import (
-    CORNERS,
     PathTrade,
-    exact,
     generator,
     path_trades,
     prices_of,
 )
+from tercel.adapters.simulator.market.shape import JITTER, TICKS_PER_TRADE, MarketShape
 from tercel.adapters.simulator.market.ticks import (
     BarTick,
     BookTick,
@@ -39,37 +38,6 @@ from tercel.adapters.simulator.market.ticks import (
     TradeTick,
 )
 from tercel.core.records import Records
-
-TICKS_PER_TRADE = 3
-"""Book, trade, mark: so many milliseconds belong to a trade."""
-JITTER = 0.8
-"""Share of its part of the bar that a trade's time is drawn from."""
-
-
-@dataclass(frozen=True, slots=True)
-class MarketShape:
-    """What a market looks like between the four prices of a bar."""
-
-    bar_ms: int = 60_000
-    trades_per_bar: int = 12
-    """At least 4: open, high, low and close are each touched."""
-    book_levels: int = 20
-    spread_ticks: int = 1
-    """Where the bars do not know the spread."""
-    level_quote: float = 50_000.0
-    """Notional of the best level where the bars do not know its size, quote."""
-    mark_lag: float = 0.1
-    """Share of the way to the last trade that the mark price goes with each trade, 0..1."""
-    funding_rate: float = 0.0001
-    """Per settlement, where the history does not know it."""
-    funding_interval_ms: int = 28_800_000
-    """0: no funding."""
-
-    def __post_init__(self) -> None:
-        if self.trades_per_bar < CORNERS:
-            raise ValueError(f"a bar needs {CORNERS} trades, got {self.trades_per_bar}")
-        if (self.trades_per_bar + 1) * TICKS_PER_TRADE > self.bar_ms * (1 - JITTER):
-            raise ValueError(f"{self.trades_per_bar} trades do not fit into {self.bar_ms} ms")
 
 
 class MarketDriver:
@@ -113,7 +81,7 @@ class _Walker:
     _marks: tuple[Decimal, Decimal] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._marks = (exact(self.shape.mark_lag), 1 + exact(self.shape.funding_rate))
+        self._marks = (decimal_of(self.shape.mark_lag), 1 + decimal_of(self.shape.funding_rate))
 
     def ticks(self, bars: Records, funding: Mapping[int, float]) -> Iterator[MarketTick]:
         """Every tick of `bars`."""
@@ -130,7 +98,7 @@ class _Walker:
             return
         first = -(-open_ms // interval) * interval
         for time_ms in range(first, open_ms + self.shape.bar_ms, interval):
-            rate = exact(known.get(time_ms, self.shape.funding_rate))
+            rate = decimal_of(known.get(time_ms, self.shape.funding_rate))
             yield FundingTick(time_ms, self.rules.symbol, rate)
 
     def _inside(self, bar: Any, open_ms: int) -> Iterator[MarketTick]:
@@ -178,7 +146,7 @@ class _Walker:
 
         def known(name: str) -> Decimal:
             value = float(bar[name])
-            return Decimal(0) if math.isnan(value) else exact(value)
+            return Decimal(0) if math.isnan(value) else decimal_of(value)
 
         return BarTick(
             time_ms=open_ms + self.shape.bar_ms,

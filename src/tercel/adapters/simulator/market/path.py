@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tercel.adapters.simulator.exchange.amounts import UNIT, whole_steps
+from tercel.adapters.simulator.exchange.amounts import UNIT, decimal_of, whole_steps
 from tercel.adapters.simulator.exchange.records import BUY, SELL, ZERO, Instrument
 
 CORNERS = 4
@@ -50,14 +50,14 @@ class PathTrade:
     taker_side: int
 
 
-def exact(value: float) -> Decimal:
-    """The decimal number that a float was written as: 0.1 is a tenth."""
-    return Decimal(repr(float(value)))
-
-
 def prices_of(bar: Any) -> BarPrices:
     """The four prices of a BAR record."""
-    return BarPrices(exact(bar["open"]), exact(bar["high"]), exact(bar["low"]), exact(bar["close"]))
+    return BarPrices(
+        decimal_of(bar["open"]),
+        decimal_of(bar["high"]),
+        decimal_of(bar["low"]),
+        decimal_of(bar["close"]),
+    )
 
 
 def generator(seed: int, symbol: str, open_time_ms: int) -> np.random.Generator:
@@ -129,12 +129,12 @@ def _volumes(bar: Any, rules: Instrument, unknown_quote: float) -> tuple[Decimal
     """Volume and what takers bought of it, base; half where that is not known."""
     known, taken = float(bar["volume"]), float(bar["taker_buy_volume"])
     if math.isnan(known):
-        volume = whole_steps(exact(unknown_quote) / exact(bar["close"]), rules.lot_size)
+        volume = whole_steps(decimal_of(unknown_quote) / decimal_of(bar["close"]), rules.lot_size)
     else:
-        volume = exact(known)
+        volume = decimal_of(known)
     if math.isnan(taken):
         return volume, whole_steps(volume / 2, rules.lot_size)
-    return volume, min(exact(taken), volume)
+    return volume, min(decimal_of(taken), volume)
 
 
 def _sides(way: list[Decimal], buys: int, sells: int, draws: np.random.Generator) -> list[int]:
