@@ -1,4 +1,4 @@
-"""Small lakes for tests: a few days of the synthetic market, made once per session."""
+"""Small lakes for tests: the beginning of a synthetic market, made once per session."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from tercel.domain.bars import SeriesKey
 from tercel.domain.times import parse_time
 
 START = "2024-01-01"
-DAYS = 6 if JIT else 1
+HOURS = 6 * 24 if JIT else 10
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
-def make_synthetic_lake(folder: Path) -> Path:
-    """A lake with DAYS of two synthetic symbols; its folder."""
+def make_synthetic_lake(folder: Path, hours: int = HOURS) -> Path:
+    """A lake with `hours` of two synthetic symbols; its folder."""
     store = LakeBarStore(folder)
     for number, symbol in enumerate(SYMBOLS):
+        days = -(-hours // 24)
         market = market_named(
-            symbol, seed=number + 1, start_ms=parse_time(START), days=DAYS, edge=0
+            symbol, seed=number + 1, start_ms=parse_time(START), days=days, edge=0
         )
-        store.merge(SeriesKey("synthetic", symbol), generate(market), source="test")
+        bars = generate(market)[: hours * 60]
+        store.merge(SeriesKey("synthetic", symbol), bars, source="test")
     return folder

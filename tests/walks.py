@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.fakes import CountingProgress
+from tests.market_data import JIT
 
 from tercel.app.prepare import RunRequest
 from tercel.app.runs import Desk
@@ -15,17 +16,18 @@ from tercel.entry.cli.desk import open_desk
 
 QUICK: Mapping[str, object] = {"decide_minutes": 5, "slow_len": 6, "adx_len": 3}
 GRID = "fast_len=2,4; adx_min=0,20"
+TRAIN_HOURS, VALIDATE_HOURS, TEST_HOURS = (8, 3, 3) if JIT else (2, 3, 1)
 SHORT = (
-    "walk.train_hours=8",
-    "walk.validate_hours=3",
-    "walk.test_hours=3",
+    f"walk.train_hours={TRAIN_HOURS}",
+    f"walk.validate_hours={VALIDATE_HOURS}",
+    f"walk.test_hours={TEST_HOURS}",
     "walk.purge_hours=1",
     "walk.embargo_hours=0",
     "walk.trades_min=1",
     "walk.validate_trades_min=1",
     "walk.rank_by=net",
 )
-"""Three folds in a day; a train of eight hours has no daily returns to rank by."""
+"""Several folds in the synthetic lake; so short a train has no daily returns to rank by."""
 
 FOLLOWER = '''
 """Goes with whoever is stronger in the book, or against it."""

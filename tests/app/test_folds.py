@@ -17,10 +17,11 @@ from tercel.domain.research_settings import WalkSettings
 from tercel.domain.times import HOUR_MS, MINUTE_MS
 
 START = 1_704_067_200_000
+SHIPPED = load_settings().walk.model_dump()
 
 
 def settings(**changed: Any) -> WalkSettings:
-    return WalkSettings(**{**load_settings().walk.model_dump(), **changed})
+    return WalkSettings(**{**SHIPPED, **changed})
 
 
 def test_a_year_has_twelve_folds() -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.context_fakes import MemoryContextStore
 from tests.fakes import CountingProgress, MemoryBarStore, make_bars, same_bars
-from tests.market_data import data_root
+from tests.market_data import JIT, data_root
 
 from tercel.adapters.clock import SystemClock, VirtualClock
 from tercel.adapters.importers import BarFileReader, ContextFileReader
@@ -304,6 +304,7 @@ def test_a_stop_leaves_whole_months_and_the_next_run_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.real_data
+@pytest.mark.skipif(not JIT, reason="every file there is; no kernel takes part")
 def test_the_whole_real_tree_twice(tmp_path: Path) -> None:
     """7.6 million bars of 141 series: about 8 s on an idle machine; 6 s where nothing is new."""
     root = data_root() / "klines"

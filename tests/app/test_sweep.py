@@ -27,6 +27,8 @@ from tercel.domain.results import StreamLabel
 from tercel.domain.times import HOUR_MS
 
 BARS = 3_000 if JIT else 1_500
+FEW = BARS if JIT else 600
+"""Where it need not be more than a day."""
 KEY = SeriesKey("binance-usdm", "BTCUSDT", "1m")
 ACCOUNT = AccountSpec(10_000.0, new(LIMITS))
 QUICK = {"decide_minutes": 5, "slow_len": 6, "adx_len": 3}
@@ -52,7 +54,7 @@ def window(bars: Records, first: int, end: int, part: Part) -> Window:
 
 
 def test_a_sweep_is_separate_backtests() -> None:
-    bars = invented_bars(BARS)
+    bars = invented_bars(FEW)
     job = job_on(bars)
     found = side_by_side(job.spec.series, list(sweep(job, ThreadWorkers(1))))
     assert found.returns.shape == (len(day_ends(job.spec.series)), 4)
@@ -79,7 +81,7 @@ def test_a_window_begins_warm_with_an_account_of_its_own() -> None:
     first, end = 600, 1_320
     job = job_on(bars)
     job = replace(job, windows=(window(bars, first, end, Part.TEST),))
-    [trial, *_] = list(sweep(job, ThreadWorkers(1)))
+    trial = next(sweep(job, ThreadWorkers(1)))
     row = trial.figures[0]
     warm = simulate((job.spec,), ACCOUNT)
     cold = replace(job.spec.series, bars=bars[first:end].copy())
@@ -119,9 +121,9 @@ def test_train_is_measured_by_days_and_an_empty_window_by_nothing() -> None:
 
 
 def test_any_number_of_workers_gives_the_same_bytes() -> None:
-    bars = invented_bars(BARS // 2)
+    bars = invented_bars(FEW // 2)
     job = job_on(bars, "fast_len=2,3,4; adx_min=0,20,40")
-    job = replace(job, windows=(window(bars, 60, 660, Part.TRAIN),))
+    job = replace(job, windows=(window(bars, 60, FEW // 4, Part.TRAIN),))
     one = [trial.to_bytes() for trial in sweep(job, ThreadWorkers(1))]
     three = [trial.to_bytes() for trial in sweep(job, ThreadWorkers(3))]
     assert len(one) == 9

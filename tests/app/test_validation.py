@@ -17,7 +17,7 @@ from tercel.app.prepare import RunRequest
 from tercel.app.promotion import Promotable, promotion_hash
 from tercel.app.runs import Desk
 from tercel.app.synthesise import SyntheticMarket
-from tercel.app.validation import ValidationRules, promotion_of, validate_days
+from tercel.app.validation import Validation, ValidationRules, promotion_of, validate_days
 from tercel.core.records import Records
 from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import DataError, UserError
@@ -85,10 +85,14 @@ def test_days_are_apart_and_their_trades_together(lake: Path) -> None:
     assert both.profit_factor == pytest.approx(net[net > 0].sum() / -net[net < 0].sum())
 
 
-def test_more_trades_than_allowed_fail_by_name(lake: Path) -> None:
-    count = len(
-        validate_days(desk(lake), REQUEST, ValidationRules((LAST,), 9999, 0.0, 0)).days[0].trades
-    )
+@pytest.fixture(scope="module")
+def last_day(lake: Path) -> Validation:
+    """LAST, with nothing before it, and everything allowed."""
+    return validate_days(desk(lake), REQUEST, ValidationRules((LAST,), 9999, 0.0, 0))
+
+
+def test_more_trades_than_allowed_fail_by_name(lake: Path, last_day: Validation) -> None:
+    count = len(last_day.days[0].trades)
     at_most = validate_days(desk(lake), REQUEST, ValidationRules((LAST,), count, 0.0, 0))
     assert at_most.passed
     over = validate_days(desk(lake), REQUEST, ValidationRules((LAST,), count - 1, 0.0, 0))
@@ -98,10 +102,8 @@ def test_more_trades_than_allowed_fail_by_name(lake: Path) -> None:
         promotion_of(desk(lake), over)
 
 
-def test_the_profit_factor_must_be_above_the_minimum(lake: Path) -> None:
-    factor = validate_days(
-        desk(lake), REQUEST, ValidationRules((LAST,), 9999, 0.0, 0)
-    ).profit_factor
+def test_the_profit_factor_must_be_above_the_minimum(lake: Path, last_day: Validation) -> None:
+    factor = last_day.profit_factor
     at_it = validate_days(desk(lake), REQUEST, ValidationRules((LAST,), 9999, factor, 0))
     assert [line.split(";")[0] for line in at_it.failures] == [f"profit factor {factor:.2f}"]
 
@@ -114,9 +116,8 @@ def test_no_trade_is_no_profit_factor(lake: Path) -> None:
     assert "not defined, since there is no trade" in found.failures[0]
 
 
-def test_a_promotion_says_what_was_validated(lake: Path) -> None:
-    place = desk(lake)
-    found = validate_days(place, REQUEST, ValidationRules((LAST,), 9999, 0.0, 0))
+def test_a_promotion_says_what_was_validated(lake: Path, last_day: Validation) -> None:
+    place, found = desk(lake), last_day
     record = promotion_of(place, found)
     strategy = REQUEST.strategies[0]
     subject = Promotable(strategy, "BTCUSDT", strategy.values({}, MINUTE_MS), "source1")

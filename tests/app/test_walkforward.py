@@ -10,7 +10,7 @@ import pytest
 from tests.lakes import make_synthetic_lake
 from tests.ledgers import MemoryLedger
 from tests.market_data import JIT
-from tests.walks import FOLLOWER, SHORT, MemoryLog, desk_on, quick_plan
+from tests.walks import FOLLOWER, SHORT, TEST_HOURS, TRAIN_HOURS, MemoryLog, desk_on, quick_plan
 
 from tercel.adapters.lake import LakeBarStore
 from tercel.adapters.report import walk_folder
@@ -123,7 +123,7 @@ def test_the_fingerprint_names_what_decides(lake: Path) -> None:
         fingerprint("runs.start_quote=5000"),
         fingerprint("sizing.risk_fraction=0.02"),
         fingerprint("limits.positions_max=1"),
-        fingerprint("walk.train_hours=7"),
+        fingerprint(f"walk.train_hours={TRAIN_HOURS - 1}"),
         fingerprint(grid="fast_len=2,4"),
     }
     assert len(changed | {first}) == 6
@@ -165,7 +165,7 @@ def test_a_strategy_that_always_trades(lake: Path, tmp_path: Path) -> None:
     walk = run_walk(desk, plan, ThreadWorkers(2), MemoryLog())
     bars = len(plan.job.spec.series.bars)
     assert set(walk.sweep.whole["signals"]) == {bars}
-    assert all(walk.by_part(Part.TEST)["signals"].ravel() == 180)
+    assert all(walk.by_part(Part.TEST)["signals"].ravel() == 60 * TEST_HOURS)
     assert all(outcome.choice.chosen is not None for outcome in walk.folds)
     assert sum(walk.chain.result.refusals.values()) > 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.entry.conftest import Run
+from tests.lakes import HOURS
 from tests.market_data import JIT
 
 from tercel.app.strategies import load_strategy
@@ -120,7 +121,7 @@ def test_cash_costs_and_parameters_are_obeyed(run: Run, tmp_path: Path) -> None:
     record = json.loads((folder / "run.json").read_text())
     [stream] = record["configuration"]["streams"]
     assert stream["params"]["ema_len"] == 25
-    assert stream["bars"] == 18 * 60, "a bare date as --to includes that day"
+    assert stream["bars"] == (min(HOURS, 24) - 6) * 60, "a bare date as --to includes that day"
     assert record["configuration"]["settings"]["fills"]["intrabar"] == "optimistic"
 
 
@@ -294,7 +295,7 @@ def test_the_list_of_strategies(run: Run) -> None:
 
 def test_order_flow_confirms_or_refuses(run: Run) -> None:
     """Every signal that the takers' flow does not confirm is refused, and counted."""
-    asked = "backtest swing BTCUSDT --no-report --set decide_minutes=5"
+    asked = "backtest swing BTCUSDT --no-report --set decide_minutes=5 --set slow_len=6"
     code, everything, problem = run(asked)
     assert code == 0, problem
     code, confirmed, problem = run(f"{asked} --set pace.flow_min=0.2")

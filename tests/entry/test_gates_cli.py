@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.entry.conftest import Run
+from tests.lakes import HOURS, make_synthetic_lake
 from tests.market_data import JIT, real_files
 
 from tercel.app.strategies import built_in_names
@@ -17,7 +18,14 @@ PRESSED = Path(__file__).parents[1] / "statistical" / "pressed.py"
 FREELY = (
     "--set pace.daily_trades_max=0 --set pace.loss_streak_max=0 --set limits.heat_fraction_max=1.0"
 )
+SHORT = "" if JIT else "--to 2024-01-01T10:00"
 DAY = "--days 2024-01-01 --set validation.warm_up_days=0"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As everywhere, but for a whole day that can be validated."""
+    return make_synthetic_lake(tmp_path_factory.mktemp("gates") / "lake", max(HOURS, 24))
 
 
 @pytest.fixture
@@ -31,7 +39,7 @@ def run(run: Run, tmp_path: Path) -> Run:
 
 
 def test_a_gate_that_is_missed(run: Run, tmp_path: Path) -> None:
-    code, printed, _ = run("gate swing BTCUSDT")
+    code, printed, _ = run(f"gate swing BTCUSDT {SHORT}")
     assert code == 1
     assert "Gate source2" in printed
     assert "NOT PASSED" in printed
@@ -40,14 +48,16 @@ def test_a_gate_that_is_missed(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_gate_that_is_passed(run: Run) -> None:
-    code, printed, _ = run(f"gate ./pressed.py BTCUSDT --preset easy --config easy.yaml {FREELY}")
+    code, printed, _ = run(
+        f"gate ./pressed.py BTCUSDT --preset easy --config easy.yaml {FREELY} {SHORT}"
+    )
     assert code == 0
     assert "PASSED: all 2 thresholds of easy" in printed
 
 
 def test_every_trial_of_the_ledger_deflates(run: Run) -> None:
     """The same trial again is no new one; another parameter is."""
-    line = "gate swing BTCUSDT --preset honest"
+    line = f"gate swing BTCUSDT --preset honest {SHORT}"
     known = "as the research ledger knows of"
     for _ in range(2):
         assert f"deflated for 1 trial, {known}" in run(line)[1]
@@ -56,10 +66,10 @@ def test_every_trial_of_the_ledger_deflates(run: Run) -> None:
 
 
 def test_a_finished_run_is_judged_as_it_is(run: Run, tmp_path: Path) -> None:
-    assert run(f"backtest ./pressed.py BTCUSDT --runs made {FREELY}")[0] == 0
+    assert run(f"backtest ./pressed.py BTCUSDT --runs made {FREELY} {SHORT}")[0] == 0
     [folder] = (tmp_path / "made").iterdir()
     name = folder.relative_to(tmp_path)
-    traded = run(f"gate ./pressed.py BTCUSDT --preset honest {FREELY}")[1]
+    traded = run(f"gate ./pressed.py BTCUSDT --preset honest {FREELY} {SHORT}")[1]
     judged = run(f"gate pressed --run {name} --preset honest")[1]
     assert traded.splitlines()[1:] == judged.splitlines()[1:]
     code, printed, _ = run(f"gate --run {name} --preset easy --config easy.yaml")
@@ -131,7 +141,7 @@ def test_the_two_days_of_source_5(run: Run, tmp_path: Path) -> None:
 @pytest.fixture
 def reference(run: Run, tmp_path: Path) -> Path:
     """A run of `pressed`."""
-    assert run(f"backtest ./pressed.py BTCUSDT --runs made {FREELY}")[0] == 0
+    assert run(f"backtest ./pressed.py BTCUSDT --runs made {FREELY} {SHORT}")[0] == 0
     [folder] = (tmp_path / "made").iterdir()
     return folder.relative_to(tmp_path)
 

@@ -16,7 +16,7 @@ from tercel.app.strategies import load_strategy
 from tercel.core.jit import new
 from tercel.core.records import Records
 
-COUNT = 21_000 if JIT else 2_500
+COUNT = 21_000 if JIT else 1_500
 MINUTE_MS = 60_000
 
 

@@ -34,7 +34,7 @@ from tercel.core.plan import TradePlan
 from tercel.core.records import MARKET, STREAM, Feed, Records, Tape
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-BARS = 3_000 if JIT else 400
+BARS = 3_000 if JIT else 600
 CHUNKS = (64, 1000, 16_384) if JIT else (64,)
 CHASED = TradePlan(legs=((1.0, 0.5), (2.0, 0.5)), entry="limit", chase_max=1, breakeven_after_leg=1)
 

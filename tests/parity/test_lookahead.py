@@ -20,7 +20,7 @@ from tercel.app.signals import Market, unknown_context
 from tercel.app.strategies import Strategy, built_in_names, load_strategy
 from tercel.core.records import Records
 
-BARS = 1500 if JIT else 60
+BARS = 1500 if JIT else 50
 SHORTER: dict[str, dict[str, object]] = {
     **QUICK,
     # Crosses of hourly bars are days apart, so it decides on 5-minute bars, by quicker averages.

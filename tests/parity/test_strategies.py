@@ -27,7 +27,8 @@ from tercel.app.strategies import Strategy, built_in_names, load_strategy
 from tercel.core.jit import new
 from tercel.core.records import LIMITS, Records
 
-COUNT = 20_000 if JIT else 1_200
+COUNT = 20_000 if JIT else 700
+CHUNKS = (64, 1000, 16_384) if JIT else (64, COUNT)
 NAMES = pytest.mark.parametrize("name", built_in_names())
 CONTEXTS = pytest.mark.parametrize("known", [False, True], ids=["bars alone", "with contexts"])
 
@@ -83,7 +84,7 @@ def test_signals_do_not_depend_on_chunks(name: str, known: bool, bars: Records) 
     strategy = load_strategy(name)
     contexts = contexts_of(bars, known)
     whole = signals_of(strategy, bars, contexts)
-    for chunk in (64, 1000):
+    for chunk in CHUNKS[:-1]:
         assert signals_of(strategy, bars, contexts, chunk).tobytes() == whole.tobytes()
 
 
@@ -101,8 +102,7 @@ def test_chunks_do_not_matter(name: str, known: bool, bars: Records) -> None:
         return  # its scores are compared above; it trades nothing
     spec = spec_of(strategy, bars, contexts=contexts_of(bars, known))
     runs = [
-        simulate((spec,), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=chunk)
-        for chunk in (64, 1000, 16_384)
+        simulate((spec,), AccountSpec(10_000.0, new(LIMITS)), chunk_bars=chunk) for chunk in CHUNKS
     ]
     first = runs[0]
     assert (len(first.trades) > 0) == trades(strategy, known)
@@ -115,7 +115,7 @@ def test_chunks_do_not_matter(name: str, known: bool, bars: Records) -> None:
 
 def test_two_symbols_in_chunks_of_any_size() -> None:
     """Two strategies on two series with gaps of their own, on one account."""
-    count = COUNT // 4
+    count = 5_000 if JIT else 300
     one, two = invented_bars(count, seed=5), invented_bars(count, seed=6)
     two = two[np.arange(count) % 211 > 3][: count - 50]
     specs = (
@@ -123,8 +123,7 @@ def test_two_symbols_in_chunks_of_any_size() -> None:
         spec_of(load_strategy("swing"), two, number=1),
     )
     runs = [
-        simulate(specs, AccountSpec(10_000.0, new(LIMITS)), chunk_bars=chunk)
-        for chunk in (64, 1000, 16_384)
+        simulate(specs, AccountSpec(10_000.0, new(LIMITS)), chunk_bars=chunk) for chunk in CHUNKS
     ]
     assert {int(number) for number in runs[0].trades["stream"]} == {0, 1}
     for run in runs[1:]:
@@ -137,7 +136,7 @@ def test_two_symbols_in_chunks_of_any_size() -> None:
 def test_nothing_ahead_is_seen(name: str, known: bool) -> None:
     """What comes after a bar changes nothing that was said at it."""
     strategy = load_strategy(name)
-    rows = invented_bars(1_000 if JIT else 500, seed=9)
+    rows = invented_bars(1_000 if JIT else 300, seed=9)
     contexts = contexts_of(rows, known)
     whole = signals_of(strategy, rows, contexts)
     for end in (len(rows) - 1, len(rows) // 2):
