@@ -199,6 +199,21 @@ def test_a_folder_in_use_is_not_an_old_one(kernels: Path) -> None:
             os.utime(folder, (age, age))
 
 
+def test_many_files_loaded_by_one_process_do_not_prune_the_core(
+    kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Touched when the process began, it is the oldest of all by the time the ninth is loaded."""
+    core = jit.open_cache("core")
+    monkeypatch.setattr(jit, "CACHE_FOLDER", core)
+    mine = tmp_path / "mine.py"
+    for number in range(12):
+        os.utime(core, (1, 1))
+        mine.write_text(f"x = {number}")
+        with jit.cache_of([mine]) as folder:
+            assert core.is_dir()
+        os.utime(folder, (1_000_000 + number, 1_000_000 + number))
+
+
 def test_the_hash_knows_names_and_bytes(tmp_path: Path) -> None:
     one, two = tmp_path / "one.py", tmp_path / "two.py"
     one.write_text("a")

@@ -190,6 +190,8 @@ def cache_of(files: Iterable[Path]) -> Iterator[Path]:
     """
     before = settings.CACHE_DIR
     token = _user_code.set(True)
+    with suppress(OSError):
+        os.utime(CACHE_FOLDER)  # in use: a process that loads many files must not prune its own
     try:
         yield open_cache(hash_sources([*CORE_ROOT.rglob("*.py"), *files]))
     finally:
