@@ -213,6 +213,31 @@ def test_kernel_cache(
     assert "TERCEL_CACHE_DIR" in elsewhere.hint
 
 
+def test_a_kernel_that_is_replaced_meanwhile_counts_nothing(
+    healthy: Surroundings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Other processes write into the same cache."""
+    kept, gone = tmp_path / "kept.nbi", tmp_path / "gone.nbi"
+    kept.write_bytes(b"1234")
+    gone.write_bytes(b"12345")
+    monkeypatch.setattr(jit, "CACHE_FOLDER", tmp_path)
+    monkeypatch.setattr(jit, "core_hash", lambda: tmp_path.name)
+    monkeypatch.setenv("TERCEL_CACHE_DIR", str(tmp_path))
+    is_file = Path.is_file
+
+    def removed_once_seen(path: Path) -> bool:
+        seen = is_file(path)
+        if path == gone and seen:
+            path.unlink()
+        return seen
+
+    monkeypatch.setattr(Path, "is_file", removed_once_seen)
+    before = sum(len(file.read_bytes()) for file in tmp_path.iterdir() if is_file(file))
+    check = found(healthy, "kernel cache")
+    assert check.status is Status.OK
+    assert f"({before - 5} B)" in check.detail
+
+
 def test_compiler_that_is_off_or_wrong(
     healthy: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,7 +181,7 @@ def check_kernel_cache(around: Surroundings) -> Check:
     from tercel.core import jit
 
     root, folder = jit.cache_root(), jit.CACHE_FOLDER
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = sum(_bytes_of(file) for file in folder.rglob("*"))
     detail = f"{folder} ({_size(size)}), core {jit.core_hash()}"
     if not folder.is_relative_to(root):
         hint = f"{root} cannot be written, so this may be lost; set TERCEL_CACHE_DIR"
@@ -193,6 +193,14 @@ def check_kernel_cache(around: Surroundings) -> Check:
     if folder.name != jit.core_hash():
         return Check("kernel cache", Status.WARN, detail, "the core changed since start: run again")
     return Check("kernel cache", Status.OK, detail)
+
+
+def _bytes_of(file: Path) -> int:
+    """0 for a folder, and for what another process has just replaced or removed."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def check_compiler(monotonic_ns: Callable[[], int]) -> Check:
