@@ -17,11 +17,11 @@ from tercel.domain.research_settings import WalkSettings
 from tercel.domain.times import HOUR_MS, MINUTE_MS
 
 START = 1_704_067_200_000
-SHIPPED = load_settings().walk.model_dump()
+SHIPPED = load_settings().walk
 
 
 def settings(**changed: Any) -> WalkSettings:
-    return WalkSettings(**{**SHIPPED, **changed})
+    return WalkSettings(**{**SHIPPED.model_dump(), **changed})
 
 
 def test_a_year_has_twelve_folds() -> None:

@@ -13,10 +13,11 @@ from tercel.domain.errors import UserError
 LIMITS = GridLimits(60_000, 1_000)
 THREE_R = load_strategy("three_r")
 SWING = load_strategy("swing")
+GRIDS = load_settings().grids
 
 
 def test_the_grid_of_the_source_has_243_combinations() -> None:
-    grid = read_grid("source1", THREE_R, load_settings().grids)
+    grid = read_grid("source1", THREE_R, GRIDS)
     assert {axis.name: axis.values for axis in grid.axes} == {
         "ema_len": (15, 20, 25),
         "percentile_thr": (55, 60, 65),
@@ -30,13 +31,13 @@ def test_the_grid_of_the_source_has_243_combinations() -> None:
     assert every[0]["vol_window"] == 240, "what does not vary keeps its default"
 
 
-SHIPPED = [(name, strategy) for name, by in load_settings().grids.items() for strategy in by]
+SHIPPED = [(name, strategy) for name, by in GRIDS.items() for strategy in by]
 
 
 @pytest.mark.parametrize(("name", "strategy"), SHIPPED)
 def test_every_grid_that_ships_can_be_tried_and_is_documented(name: str, strategy: str) -> None:
     loaded = load_strategy(strategy)
-    grid = read_grid(name, loaded, load_settings().grids)
+    grid = read_grid(name, loaded, GRIDS)
     assert len(combinations(grid, loaded, {}, LIMITS)) == grid.size
     sizes = " x ".join(f"{axis.name} {len(axis.values)}" for axis in grid.axes)
     text = (packaged_config_dir().parent / "docs" / "configuration.md").read_text()
@@ -93,17 +94,16 @@ def test_choices_are_words() -> None:
 )
 def test_mistakes_are_one_line(text: str, said: str) -> None:
     with pytest.raises(UserError) as refused:
-        read_grid(text, THREE_R, load_settings().grids)
+        read_grid(text, THREE_R, GRIDS)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_grid_without_this_strategy_names_those_that_have_it() -> None:
-    grids = load_settings().grids
     with pytest.raises(UserError, match=r"source1 has nothing for swing; .* main, small"):
-        read_grid("source1", SWING, grids)
+        read_grid("source1", SWING, GRIDS)
     with pytest.raises(UserError, match="write one out with --grid"):
-        read_grid("source1", SWING, {"source1": grids["source1"]})
+        read_grid("source1", SWING, {"source1": GRIDS["source1"]})
 
 
 def test_what_the_strategy_itself_refuses_is_named() -> None:

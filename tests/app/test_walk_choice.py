@@ -17,11 +17,12 @@ from tercel.core.records import Records
 from tercel.domain.research_settings import WalkSettings
 
 NAN = float("nan")
+SHIPPED = load_settings().walk
 
 
 def settings(**changed: Any) -> WalkSettings:
     base = {"trades_min": 5, "candidates": 3, "validate_trades_min": 5}
-    return WalkSettings(**{**load_settings().walk.model_dump(), **base, **changed})
+    return WalkSettings(**{**SHIPPED.model_dump(), **base, **changed})
 
 
 def figures(sharpes: list[float], trades: int = 50) -> Records:
@@ -154,8 +155,7 @@ def test_the_note_counts_the_trades_that_are_missing_on_validation() -> None:
 
 def test_the_default_leaves_luck_no_room_among_twenty_candidates() -> None:
     """As many coin tosses, all won, by one of so many: 2 % at most."""
-    walk = load_settings().walk
-    assert walk.candidates * 0.5**walk.validate_trades_min < 0.02
+    assert SHIPPED.candidates * 0.5**SHIPPED.validate_trades_min < 0.02
 
 
 def test_a_fold_can_ask_for_a_probability() -> None:
@@ -172,4 +172,4 @@ def test_a_fold_can_ask_for_a_probability() -> None:
     assert made.why_none.startswith("nothing reached a probability of ")
     assert made.why_none.endswith(" % on validation")
     assert [each.number for each in made.candidates] == [2, 1, 0]
-    assert load_settings().walk.validate_probability_min == 0.0
+    assert SHIPPED.validate_probability_min == 0.0

@@ -14,12 +14,13 @@ from tercel.domain.context import CONTEXT_KINDS
 from tercel.domain.times import HOUR_MS
 
 SECTION = page("docs/data.md").text.split("## Context:")[1].split("\n## ")[0]
+RULES = bootstrap.load_settings().context
 
 
 @pytest.mark.parametrize("kind", CONTEXT_KINDS)
 def test_every_kind_has_a_row_with_its_field_and_age(kind: str) -> None:
     (row,) = [line for line in SECTION.splitlines() if line.startswith(f"| `{kind}` |")]
-    hours = bootstrap.load_settings().context.age_ms_max(kind) / HOUR_MS
+    hours = RULES.age_ms_max(kind) / HOUR_MS
     assert f"| {hours:g} h |" in row
     assert f"`{FIELDS[kind]}`" in row
 
