@@ -109,6 +109,8 @@ class RedisStateStore:
     def _made(self) -> Redis:
         try:
             from redis.asyncio import Redis
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
         except ImportError:
             raise UserError(
                 f"{self.place}: the state on Redis needs the package redis; {install_hint('redis')}"
@@ -119,6 +121,9 @@ class RedisStateStore:
                 self._url,
                 socket_connect_timeout=CONNECT_SECONDS_MAX,
                 socket_timeout=ANSWER_SECONDS_MAX,
+                # Once more over a new connection: the old one may be of a server that was started
+                # again. Every command of ours may be repeated.
+                retry=Retry(NoBackoff(), 1),
             )
         except ValueError as error:
             raise ConfigError(f"state.url: {self.place}: {without_password(str(error))}") from None

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tercel.adapters.sql_journal.schema import KEY, PREFIX, tables
 from tercel.domain.times import DAY_MS
 
+EXTENSION = "timescaledb"
 TIME = "time_ms"
 CHUNK_MS = 7 * DAY_MS
 SMALL = frozenset({f"{PREFIX}session", f"{PREFIX}session_end"})
@@ -42,7 +43,8 @@ async def use_hypertables(engine: AsyncEngine, place: str) -> bool:
 
 
 def _make(connection: Connection) -> bool:
-    if not connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")):
+    installed = text("SELECT 1 FROM pg_extension WHERE extname = :name")
+    if not connection.scalar(installed, {"name": EXTENSION}):
         return False
     done = connection.scalars(
         text(

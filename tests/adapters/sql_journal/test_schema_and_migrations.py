@@ -1,0 +1,202 @@
+"""The tables: migrations end up with what the rows need, on both databases; versions are checked;
+hypertables where there is TimescaleDB.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.contract.servers import run_sql
+from tests.journal_rows import rows, step
+
+import tercel.adapters.sql_journal as package
+from tercel.adapters.sql_journal import SqlJournal
+from tercel.adapters.sql_journal.engine import journal_url, make_engine
+from tercel.adapters.sql_journal.hypertables import hypertable_names
+from tercel.adapters.sql_journal.schema import PREFIX, VERSION_TABLE, metadata
+from tercel.adapters.sql_journal.upgrade import LATEST, MIGRATIONS
+from tercel.domain.errors import DataError, StorageError
+from tercel.domain.journal import TABLES
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/journal.sqlite"
+    made: str = request.getfixturevalue("postgres_database")
+    return made
+
+
+@pytest.fixture
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """The database behind the journal."""
+    made = make_engine(journal_url(url))
+    yield made
+    await made.dispose()
+
+
+async def write(url: str, number: int = 1) -> None:
+    """Add a step to the journal, which is opened for it alone."""
+    journal = SqlJournal(url)
+    try:
+        await journal.write(step(number))
+    finally:
+        await journal.close()
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "compare_type": True,
+            "include_name": lambda name, kind, _: kind != "table" or name != VERSION_TABLE,
+        },
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def test_migrations_end_up_with_the_tables_of_the_rows(url: str, engine: AsyncEngine) -> None:
+    """Did a row of domain/journal.py change? Then a new migration has to follow it."""
+    await write(url)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+        await connection.execute(text("ALTER TABLE journal_order ADD COLUMN extra BIGINT"))
+        assert await connection.run_sync(differences) != []
+        await connection.rollback()
+    assert set(metadata.tables) == {PREFIX + name for name in TABLES}
+
+
+def test_the_latest_migration_is_the_last_one() -> None:
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS)
+    assert ScriptDirectory.from_config(config).get_heads() == [LATEST]
+
+
+async def test_a_journal_of_a_later_tercel_is_refused(url: str, engine: AsyncEngine) -> None:
+    await write(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE journal_version SET version_num = '9999'"))
+    with pytest.raises(DataError, match="version 9999, and this Tercel writes") as caught:
+        await write(url, 2)
+    assert "\n" not in str(caught.value)
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM journal_order")) == 1
+
+
+async def test_tables_of_others_are_left_alone(url: str, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text('CREATE TABLE "order" (x BIGINT)'))
+        await connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+    await write(url)
+    async with engine.connect() as connection:
+        assert await connection.scalar(text('SELECT count(*) FROM "order"')) == 0
+        assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 0
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(url: str, engine: AsyncEngine) -> None:
+    """The last table is there already: none of the others is made, nor the version."""
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE journal_alert (x BIGINT)"))
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"journal_alert.* already exists"):
+            await write(url)
+    async with engine.begin() as connection:
+        await connection.execute(text("DROP TABLE journal_alert"))
+    await write(url)
+
+
+def test_nothing_is_ever_changed_or_taken_out() -> None:
+    """The journal's own code has neither an update nor a delete."""
+    folder = Path(package.__file__).parent
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"update", "delete", "drop_table", "drop_all"}, path
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                statement = node.value.upper().lstrip()
+                assert not statement.startswith(("UPDATE ", "DELETE ", "DROP TABLE", "TRUNCATE"))
+
+
+TIMESCALE = """
+CREATE SCHEMA timescaledb_information;
+CREATE TABLE timescaledb_information.hypertables (
+  hypertable_schema name, hypertable_name name, chunk bigint
+);
+CREATE FUNCTION create_hypertable(
+  relation regclass, time_column_name name, chunk_time_interval bigint,
+  create_default_indexes boolean, migrate_data boolean
+) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO timescaledb_information.hypertables
+  VALUES (current_schema(), relation::text, chunk_time_interval)
+$$;
+"""
+"""As much of the extension as the journal calls."""
+
+
+@pytest.fixture
+def timescale(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database that looks as if it had the extension."""
+    run_sql(postgres_database, TIMESCALE)
+    monkeypatch.setattr("tercel.adapters.sql_journal.hypertables.EXTENSION", "plpgsql")
+    return postgres_database
+
+
+async def test_hypertables_where_the_extension_is(timescale: str) -> None:
+    with structlog.testing.capture_logs() as told:
+        await write(timescale)
+        await write(timescale, 2)  # they are made once
+    assert told == []
+    engine = make_engine(journal_url(timescale))
+    async with engine.connect() as connection:
+        made = await connection.execute(
+            text("SELECT hypertable_name, chunk FROM timescaledb_information.hypertables")
+        )
+        assert sorted(made.all()) == [(name, 604_800_000) for name in sorted(hypertable_names())]
+        keys = await connection.scalar(
+            text(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+                "WHERE conname = 'journal_order_pkey'"
+            )
+        )
+        assert keys == 'PRIMARY KEY ("row", time_ms)'
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+    journal = SqlJournal(timescale)
+    await journal.write(rows(3))
+    assert len(await journal.read("order")) == 3
+    await journal.close()
+
+
+async def test_an_extension_that_refuses_leaves_plain_tables(timescale: str) -> None:
+    run_sql(timescale, "DROP FUNCTION create_hypertable")
+    with structlog.testing.capture_logs() as told:
+        await write(timescale)
+    assert [each["event"] for each in told] == ["journal_in_plain_tables"]
+    engine = make_engine(journal_url(timescale))
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM journal_order")) == 1
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+async def test_plain_tables_without_the_extension(postgres_database: str) -> None:
+    with structlog.testing.capture_logs() as told:
+        await write(postgres_database)
+    assert [each["event"] for each in told] == ["journal_in_plain_tables"]
+
+
+def test_small_tables_and_those_without_a_time_stay_plain() -> None:
+    plain = {PREFIX + name for name in TABLES} - set(hypertable_names())
+    assert plain == {f"{PREFIX}{name}" for name in ("session", "session_end", "trade")}
