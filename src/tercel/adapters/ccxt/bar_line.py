@@ -1,0 +1,59 @@
+"""The closed bars of one symbol in their order, each once, and what is missing among them.
+
+A bar comes from the stream when it closes. One that did not come (a lost connection, a final frame
+that never arrived) is missing; whoever runs the feed fetches it over REST, and bars behind a gap
+wait for that, but not for ever.
+"""
+
+from __future__ import annotations
+
+from tercel.app.ports import FeedBar
+
+HOLD_MS_MAX = 2_000
+"""A bar waits so long for those before it; then it goes on without them."""
+LATE_MS = 1_500
+"""So long after its end a bar that the stream has not told is asked for over REST."""
+
+
+class BarLine:
+    """The line of one symbol."""
+
+    def __init__(self, symbol: str, bar_ms: int, now_ms: int) -> None:
+        self.symbol = symbol
+        self._bar_ms = bar_ms
+        self._next_ms = now_ms - now_ms % bar_ms
+        """Open time of the bar that comes next: first the one that runs at the start."""
+        self._held: dict[int, FeedBar] = {}
+        self._held_since_ms = 0
+        self.given_up = 0
+        """Bars that were never got."""
+
+    def add(self, item: FeedBar) -> None:
+        """A closed bar came in, from the stream or over REST; one that went on already is left."""
+        opened_ms = int(item.bar["open_time"][0])
+        if opened_ms < self._next_ms or opened_ms in self._held:
+            return
+        if not self._held:
+            self._held_since_ms = item.received_ms
+        self._held[opened_ms] = item
+
+    def take(self, now_ms: int) -> list[FeedBar]:
+        """Bars that may go on now, oldest first."""
+        ready: list[FeedBar] = []
+        while self._held:
+            if self._next_ms not in self._held:
+                if now_ms - self._held_since_ms < HOLD_MS_MAX:
+                    break
+                first = min(self._held)
+                self.given_up += (first - self._next_ms) // self._bar_ms
+                self._next_ms = first
+            ready.append(self._held.pop(self._next_ms))
+            self._next_ms += self._bar_ms
+        return ready
+
+    def missing(self, now_ms: int) -> tuple[int, int] | None:
+        """`[start, end)` of bars that ought to be here and are not; None: nothing is missing."""
+        if self._held:
+            return self._next_ms, min(self._held)
+        end_ms = (now_ms - LATE_MS) - (now_ms - LATE_MS) % self._bar_ms
+        return (self._next_ms, end_ms) if end_ms > self._next_ms else None

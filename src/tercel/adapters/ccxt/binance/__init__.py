@@ -1,0 +1,1 @@
+"""Binance USD-M as the live adapter speaks it."""

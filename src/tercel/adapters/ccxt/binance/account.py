@@ -1,0 +1,191 @@
+"""The account as Binance tells it over REST, put together as one VenueSnapshot.
+
+Orders are read first and fills last: a fill that happens in between is then in the fills, and a
+position that has no stop in the picture got its stop after it or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tercel.adapters.ccxt.binance import orders
+from tercel.adapters.ccxt.binance.names import OrderNames
+from tercel.adapters.ccxt.binance.orders import number
+from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
+from tercel.adapters.ccxt.fees import FeePrices
+from tercel.adapters.ccxt.link import Link
+from tercel.app.live.governor import Priority
+from tercel.domain.errors import VenueError
+from tercel.domain.orders import (
+    OrderSnapshot,
+    PositionSnapshot,
+    VenueFill,
+    VenueSnapshot,
+)
+from tercel.domain.times import DAY_MS
+
+TRADES_PAGE = 1000
+TRADES_SPAN_MS = 7 * DAY_MS - 1
+"""Longest window that userTrades takes."""
+TRADES_DAYS_MAX = 180
+"""How far back the venue knows trades."""
+NAMES_ASKED_MAX = 50
+"""Orders that are asked for by number in one read, to learn whose fills theirs are."""
+
+
+class AccountReader:
+    """Reads what the venue knows of us."""
+
+    def __init__(self, link: Link, prices: FeePrices, names: OrderNames) -> None:
+        self._link = link
+        self._prices = prices
+        self._names = names
+
+    async def read(self, symbols: Sequence[str], since_ms: int, now_ms: int) -> VenueSnapshot:
+        """The picture at `now_ms`, with the fills of `[since_ms, now]`. Raises VenueError."""
+        try:
+            resting = await self._orders(symbols)
+            positions = await self._positions(symbols)
+            wallet, available = await self._balance()
+            fills: list[VenueFill] = []
+            for symbol in symbols:
+                fills += await self._fills(symbol, since_ms, now_ms)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise VenueError(f"the account cannot be read: {error!r}") from None
+        fills.sort(key=lambda fill: (fill.time_ms, int(fill.trade_id)))
+        return VenueSnapshot(
+            time_ms=now_ms,
+            wallet_quote=wallet,
+            available_quote=available,
+            positions=positions,
+            orders=resting,
+            fills=tuple(fills),
+        )
+
+    async def _orders(self, symbols: Sequence[str]) -> tuple[OrderSnapshot, ...]:
+        one = {"symbol": symbols[0]} if len(symbols) == 1 else {}
+        weight = 1 if one else 40
+        plain = await self._rows(Call("read", "fapiPrivateGetOpenOrders", one, weight))
+        algos = await self._rows(Call("read", "fapiPrivateGetOpenAlgoOrders", one, weight))
+        found = [orders.snapshot(row) for row in plain]
+        found += [orders.algo_snapshot(row) for row in algos]
+        for each in found:
+            if not each.is_conditional:
+                self._names.learn(each.venue_id, each.client_id)
+        return tuple(each for each in found if each.symbol in symbols)
+
+    async def _positions(self, symbols: Sequence[str]) -> tuple[PositionSnapshot, ...]:
+        one = {"symbol": symbols[0]} if len(symbols) == 1 else {}
+        rows = await self._rows(Call("read", "fapiPrivateV3GetPositionRisk", one, weight=5))
+        held = []
+        for row in rows:
+            quantity = number(row["positionAmt"])
+            if row["symbol"] not in symbols or quantity == 0:
+                continue
+            if row.get("positionSide", "BOTH") != "BOTH":
+                raise VenueError(
+                    f"{row['symbol']} is held in hedge mode; close it and switch to one-way mode"
+                )
+            held.append(
+                PositionSnapshot(
+                    symbol=str(row["symbol"]),
+                    quantity=quantity,
+                    entry_price=number(row["entryPrice"]),
+                    mark_price=number(row["markPrice"]),
+                    liquidation_price=number(row["liquidationPrice"]),
+                    unrealised_quote=number(row["unRealizedProfit"]),
+                )
+            )
+        return tuple(held)
+
+    async def _balance(self) -> tuple[float, float]:
+        """(wallet, available) of the quote coin."""
+        answer = await self._link.ask(Call("read", "fapiPrivateV3GetAccount", weight=5))
+        for row in answer["assets"]:
+            if row["asset"] == self._prices.quote:
+                return number(row["walletBalance"]), number(row["availableBalance"])
+        return 0.0, 0.0
+
+    async def _fills(self, symbol: str, since_ms: int, now_ms: int) -> list[VenueFill]:
+        """Every trade of ours since, oldest first: by windows of time until a page is full, from
+        there by trade id, which cannot skip trades of one millisecond.
+        """
+        rows: list[Json] = []
+        start_ms = max(since_ms, now_ms - TRADES_DAYS_MAX * DAY_MS)
+        while start_ms <= now_ms:
+            window = {"startTime": start_ms, "endTime": start_ms + TRADES_SPAN_MS}
+            page = await self._trades(symbol, window)
+            rows += page
+            while len(page) == TRADES_PAGE:
+                page = await self._trades(symbol, {"fromId": int(page[-1]["id"]) + 1})
+                rows += page
+                start_ms = now_ms  # by id there are no windows: everything up to now was read
+            start_ms += TRADES_SPAN_MS + 1
+        unique = {int(row["id"]): row for row in rows if int(row["time"]) >= since_ms}
+        await self._learn_names(symbol, [str(row["orderId"]) for row in unique.values()])
+        return [self._fill(unique[each]) for each in sorted(unique)]
+
+    async def _trades(self, symbol: str, where: dict[str, int]) -> list[Json]:
+        params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_PAGE, **where}
+        return await self._rows(Call("read", "fapiPrivateGetUserTrades", params, weight=5))
+
+    async def _learn_names(self, symbol: str, order_ids: Sequence[str]) -> None:
+        """Ask for the orders whose client id is not known: those of before a restart."""
+        unknown = [each for each in dict.fromkeys(order_ids) if not self._names.of(each)]
+        for order_id in unknown[-NAMES_ASKED_MAX:]:
+            try:
+                row = await self._link.call(orders.query_by_number(order_id, symbol))
+            except CallFailedError:
+                continue  # too old to be asked for: the fill goes without a name
+            self._names.learn(order_id, str(row.get("clientOrderId") or ""))
+
+    def _fill(self, row: Json) -> VenueFill:
+        """`{"id": 698759, "orderId": 25851813, "symbol": "BTCUSDT", "side": "SELL", "price":
+        "7819.01", "qty": "0.002", "commission": "0.078", "commissionAsset": "USDT", "maker":
+        false, "time": 1569514978020, ...}`: paid commissions are positive, as in the stream.
+        """
+        order_id = str(row["orderId"])
+        client_id = self._names.of(order_id)
+        return VenueFill(
+            trade_id=str(int(row["id"])),
+            client_id=client_id,
+            venue_order_id=order_id,
+            symbol=str(row["symbol"]),
+            side=1 if row["side"] == "BUY" else -1,
+            price=number(row["price"]),
+            quantity=number(row["qty"]),
+            fee_quote=self._prices.in_quote(
+                number(row.get("commission")), str(row.get("commissionAsset") or "")
+            ),
+            is_maker=bool(row["maker"]),
+            time_ms=int(row["time"]),
+            kind=orders.forced_kind(client_id),
+        )
+
+    async def _rows(self, call: Call) -> list[Json]:
+        answer = await self._link.ask(call)
+        if not isinstance(answer, list):
+            raise VenueError(f"{call.method}: no list of rows in the answer")
+        return answer
+
+
+async def funding_since(link: Link, since_ms: int) -> list[tuple[str, str, float]]:
+    """(transaction id, symbol, amount) of funding since, oldest first. Raises VenueError.
+
+    For a payment that the stream told without its symbol, as it does for cross margin.
+    """
+    call = Call(
+        "funding",
+        "fapiPrivateGetIncome",
+        {"incomeType": "FUNDING_FEE", "startTime": since_ms, "limit": TRADES_PAGE},
+        weight=30,
+        priority=Priority.READ,
+    )
+    answer = await link.ask(call)
+    try:
+        return [
+            (str(row["tranId"]), str(row["symbol"]), number(row["income"]))
+            for row in sorted(answer, key=lambda row: int(row["time"]))
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise VenueError("funding payments cannot be read") from None

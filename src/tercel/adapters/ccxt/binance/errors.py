@@ -1,0 +1,130 @@
+"""What Binance's numbers mean for an order: carried out, refused for sure, or nobody knows.
+
+The vendor's own words (general info of the futures API): a 503 "Unknown error" and -1006, -1007 may
+have been carried out; a 503 "Service Unavailable" or "Internal error; unable to process" and -1008
+were not; 429 and 418 were counted and turned away; 408 is a backend that did not answer in time.
+Everything else without one of the venue's numbers is taken for unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from tercel.adapters.ccxt.calls import CallFailedError, Json
+from tercel.domain.events import Answer, Fault, Outcome
+from tercel.domain.times import MINUTE_MS
+
+NO_CHANGE_MARGIN = -4046
+NO_CHANGE_SIDE = -4059
+BAD_LISTEN_KEY = -1125
+MARGIN_LOCKED = frozenset({-4047, -4048})
+"""Margin type cannot change while orders or a position are there."""
+LEVERAGE_LOCKED = -4161
+
+AMBIGUOUS_CODES = frozenset({-1000, -1006, -1007})
+"""Unknown error, unexpected response, timeout: the order may exist or not."""
+
+_BY_FAULT: dict[Fault, tuple[int, ...]] = {
+    Fault.WOULD_TRIGGER: (-2021,),
+    Fault.WOULD_CROSS: (-5022,),
+    Fault.NOT_FOUND: (-2011, -2013),
+    Fault.REDUCE_ONLY: (-2022, -2024, -4118),
+    Fault.MARGIN: (-2018, -2019, -2027, -2028, -4050, -4051),
+    Fault.DUPLICATE: (-4116,),
+    Fault.FILTER: (
+        *(-1013, -1111, -4001, -4002, -4003, -4004, -4005, -4006, -4007, -4013, -4014, -4016),
+        *(-4023, -4024, -4029, -4030, -4131, -4164, -5021),
+    ),
+    Fault.BUSY: (-1001, -1003, -1008, -1015, -1016),
+    Fault.CLOCK: (-1021,),
+    Fault.DENIED: (
+        *(-1002, -1022, -2014, -2015, -2017, -2023, -4087, -4088, -4109, -4192, -4400, -4401),
+    ),
+    Fault.TRIGGERING: (-4117,),
+}
+FAULTS: dict[int, Fault] = {code: fault for fault, codes in _BY_FAULT.items() for code in codes}
+"""Number -> what it means to us; what is not here is OTHER."""
+
+BUSY_STATUS = frozenset({403, 418, 429})
+"""Turned away before the exchange looked at it: the web firewall, a ban, too many requests."""
+NOT_DONE_WORDS = ("service unavailable", "internal error; unable to process")
+BAN_UNTIL = re.compile(r"banned until (\d{13})")
+BAN_SECONDS = 120.0
+"""The shortest ban there is, where a 418 does not say how long."""
+
+
+def answer_to_write(error: CallFailedError) -> Answer:
+    """What a failed write came to. REFUSED only where that is certain."""
+    return Answer(
+        _outcome(error), fault=_fault(error), code=error.code, text=error.text or str(error)
+    )
+
+
+def answer_to_query(error: CallFailedError) -> Answer:
+    """What a failed question came to: REFUSED where there is no such order, else nobody knows."""
+    fault = _fault(error)
+    is_certain = fault is Fault.NOT_FOUND and error.status != 0
+    outcome = Outcome.REFUSED if is_certain else Outcome.AMBIGUOUS
+    return Answer(outcome, fault=fault, code=error.code, text=error.text)
+
+
+def read_error(body: Json) -> tuple[int, str]:
+    """(number, words) of `{"code": -2019, "msg": "Margin is insufficient."}`.
+
+    `{"code": 200, "msg": "success"}` and `{"code": "200", ...}` are answers, not errors.
+    """
+    if not isinstance(body, dict) or "code" not in body:
+        return 0, ""
+    try:
+        code = int(body["code"])
+    except (TypeError, ValueError):
+        return 0, ""
+    return (code, str(body.get("msg", ""))) if code < 0 else (0, "")
+
+
+def used_weight(headers: Mapping[str, str]) -> int | None:
+    """`X-MBX-USED-WEIGHT-1M`, whatever its case."""
+    for name, value in headers.items():
+        if name.lower() == "x-mbx-used-weight-1m" and value.isdecimal():
+            return int(value)
+    return None
+
+
+def wait_seconds(status: int, text: str, now_ms: int) -> float | None:
+    """How long everybody has to wait after an error; None: not at all.
+
+    A ban names its end; too many requests are forgiven with the calendar minute. `Retry-After`
+    counts beside this, whichever is longer.
+    """
+    until = BAN_UNTIL.search(text)
+    if until is not None:
+        return max(0.0, (int(until[1]) - now_ms) / 1000.0)
+    if status == 418:
+        return BAN_SECONDS
+    if status == 429:
+        return (MINUTE_MS - now_ms % MINUTE_MS) / 1000.0
+    return None
+
+
+def _outcome(error: CallFailedError) -> Outcome:
+    if not error.was_sent or error.status in BUSY_STATUS:
+        return Outcome.REFUSED
+    if error.status == 0 or error.status == 408 or error.code in AMBIGUOUS_CODES:
+        return Outcome.AMBIGUOUS
+    if error.status >= 500:
+        words = error.text.lower()
+        is_told = FAULTS.get(error.code) is Fault.BUSY
+        not_done = error.status == 503 and any(said in words for said in NOT_DONE_WORDS)
+        return Outcome.REFUSED if is_told or not_done else Outcome.AMBIGUOUS
+    return Outcome.REFUSED if error.code < 0 else Outcome.AMBIGUOUS
+
+
+def _fault(error: CallFailedError) -> Fault:
+    if error.status in BUSY_STATUS or not error.was_sent:
+        return Fault.BUSY
+    if "Duplicate order sent" in error.text:
+        return Fault.DUPLICATE
+    if error.code in FAULTS:
+        return FAULTS[error.code]
+    return Fault.BUSY if error.status >= 500 else Fault.OTHER

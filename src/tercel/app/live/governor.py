@@ -1,0 +1,191 @@
+"""How often a venue is called: token buckets by category, the venue's own request weight, and
+bans.
+
+A call asks for its turn before it leaves. It goes at once while its bucket has a token and nobody
+of its rank waits; otherwise it queues, is never dropped, and says who it is. Cancels and protective
+orders go before everything else, and reads leave a few tokens to those who may be in a hurry. While
+the venue asks to be left alone, nobody goes. All waiting is done on the Clock port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import structlog
+
+from tercel.app.ports import Clock
+from tercel.domain.live_settings import GovernorSettings
+from tercel.domain.times import MINUTE_MS
+
+log = structlog.get_logger(__name__)
+
+PRIVATE = "private"
+PUBLIC = "public"
+"""Categories: calls about the account, and calls that anybody may make."""
+READ_RESERVE_FRACTION = 0.3
+"""Share of a bucket that reads leave to orders."""
+WEIGHT_LIMIT = 2400
+"""Request weight that a venue allows in a calendar minute, until it tells otherwise (Binance)."""
+SLEEP_SECONDS_MIN = 0.001
+
+
+class Priority(IntEnum):
+    """Who goes first; smaller is sooner."""
+
+    URGENT = 0
+    """Cancels, and orders that protect or close a position."""
+    ORDER = 1
+    READ = 2
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    priority: Priority
+    number: int
+    weight: int = field(compare=False)
+    turn: asyncio.Future[None] = field(compare=False)
+
+
+class _Bucket:
+    """Tokens that come back evenly: `calls_max` in each window."""
+
+    def __init__(self, calls_max: int, window_seconds: float, now_ms: int) -> None:
+        self.calls_max = calls_max
+        self.tokens = float(calls_max)
+        self.ms_per_token = window_seconds * 1000.0 / calls_max
+        self._filled_ms = now_ms
+
+    def fill(self, now_ms: int) -> None:
+        """Add what has come back since the last look; a clock that steps back adds nothing."""
+        passed = max(0, now_ms - self._filled_ms)
+        self.tokens = min(float(self.calls_max), self.tokens + passed / self.ms_per_token)
+        self._filled_ms = now_ms
+
+    def wanted(self, priority: Priority) -> float:
+        """Tokens that must be there for a call of that rank to take one."""
+        reads_keep = round(self.calls_max * READ_RESERVE_FRACTION)
+        return 1.0 + (reads_keep if priority is Priority.READ else 0)
+
+
+class Governor:
+    """The turns of everybody who calls one venue."""
+
+    def __init__(self, settings: GovernorSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        now_ms = clock.now_ms()
+        self._buckets = {PRIVATE: _Bucket(settings.calls_max, settings.window_seconds, now_ms)}
+        self._queues: dict[str, list[_Waiting]] = {}
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._number = 0
+        self._weight_used = 0
+        self._weight_minute = now_ms // MINUTE_MS
+        self._weight_limit = WEIGHT_LIMIT
+        self._held_until_ms = 0
+        self.throttled = 0
+        """Calls that had to wait, in all."""
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return sum(not each.turn.done() for queue in self._queues.values() for each in queue)
+
+    def held_ms(self) -> int:
+        """How long the venue still wants to be left alone; 0: not at all."""
+        return max(0, self._held_until_ms - self._clock.now_ms())
+
+    def hold(self, seconds: float) -> None:
+        """The venue asked everyone to wait (429, a ban): nothing leaves before."""
+        until_ms = self._clock.now_ms() + round(seconds * 1000.0)
+        self._held_until_ms = max(self._held_until_ms, until_ms)
+        log.warning("venue_asks_to_wait", wait_seconds=round(seconds, 1))
+
+    def note_weight(self, used: int, limit: int | None = None) -> None:
+        """What the venue says it has counted in this minute."""
+        self._roll_minute()
+        self._weight_used = max(self._weight_used, used)
+        if limit is not None:
+            self._weight_limit = limit
+
+    async def turn(
+        self,
+        caller: str,
+        *,
+        category: str = PRIVATE,
+        priority: Priority = Priority.READ,
+        weight: int = 1,
+    ) -> None:
+        """Return when the call named `caller` may leave. A call that waits is logged by name."""
+        queue = self._queues.setdefault(category, [])
+        ahead = any(not other.turn.done() and other.priority <= priority for other in queue)
+        if not ahead and self._wait_ms(category, priority, weight) <= 0:
+            self._take(category, weight)
+            return
+        self.throttled += 1
+        log.warning("throttled", caller=caller, category=category, waiting=self.waiting + 1)
+        self._number += 1
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(queue, _Waiting(priority, self._number, weight, turn))
+        pump = self._pumps.get(category)
+        if pump is None or pump.done():
+            self._pumps[category] = asyncio.create_task(self._serve(category))
+        await turn
+
+    async def _serve(self, category: str) -> None:
+        """Let those who wait go, one after the other, until nobody waits."""
+        queue = self._queues[category]
+        while queue:
+            first = queue[0]
+            if first.turn.done():  # its caller gave up
+                heapq.heappop(queue)
+                continue
+            wait_ms = self._wait_ms(category, first.priority, first.weight)
+            if wait_ms <= 0:
+                heapq.heappop(queue)
+                self._take(category, first.weight)
+                first.turn.set_result(None)
+                continue
+            # A read may wait for several tokens: an urgent call that comes meanwhile needs one.
+            bucket = self._buckets.get(category)
+            nap_ms = wait_ms if bucket is None else min(wait_ms, bucket.ms_per_token)
+            await self._clock.sleep(max(SLEEP_SECONDS_MIN, nap_ms / 1000.0))
+
+    async def close(self) -> None:
+        """Nobody is let go any more; those who wait are cancelled."""
+        for pump in self._pumps.values():
+            pump.cancel()
+        for queue in self._queues.values():
+            for each in queue:
+                each.turn.cancel()
+        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
+
+    def _wait_ms(self, category: str, priority: Priority, weight: int) -> float:
+        now_ms = self._clock.now_ms()
+        wait_ms = float(self._held_until_ms - now_ms)
+        bucket = self._buckets.get(category)
+        if bucket is not None:
+            bucket.fill(now_ms)
+            missing = bucket.wanted(priority) - bucket.tokens
+            if missing > 1e-9:
+                wait_ms = max(wait_ms, missing * bucket.ms_per_token)
+        self._roll_minute()
+        share = 1.0 if priority is Priority.URGENT else self._settings.weight_fraction_max
+        # Nothing used yet: a call heavier than the share must still be able to leave some time.
+        if self._weight_used and self._weight_used + weight > self._weight_limit * share:
+            wait_ms = max(wait_ms, float(MINUTE_MS - now_ms % MINUTE_MS))
+        return wait_ms
+
+    def _take(self, category: str, weight: int) -> None:
+        bucket = self._buckets.get(category)
+        if bucket is not None:
+            bucket.tokens -= 1.0
+        self._weight_used += weight
+
+    def _roll_minute(self) -> None:
+        minute = self._clock.now_ms() // MINUTE_MS
+        if minute != self._weight_minute:
+            self._weight_minute = minute
+            self._weight_used = 0

@@ -1,0 +1,113 @@
+"""Venue time: our clock plus the offset that the venue's own clock was last seen at.
+
+Everything that is dated in a live session (days, cool-downs, entries, requests) is dated by this
+clock. A venue that does not tell the time never stops a start: the session then runs on local time
+and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from tercel.app.ports import Clock
+from tercel.domain.errors import VenueError
+
+log = structlog.get_logger(__name__)
+
+TIME_SYNC_UNAVAILABLE = "BINANCE_TIME_SYNC_UNAVAILABLE_USING_LOCAL"
+TIME_SYNC_FAILED = "BINANCE_TIME_SYNC_FAILED"
+SAMPLES_MAX = 3
+ROUND_TRIP_MS_GOOD = 200
+"""An answer this quick is taken at once; half of its time is how wrong the offset can be."""
+ROUND_TRIP_MS_MAX = 2_000
+"""An answer slower than this says too little about the venue's clock: it counts as none."""
+
+Warn = Callable[[str, str], None]
+"""Told a code and a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    offset_ms: int
+    round_trip_ms: int
+
+
+def _quiet(_code: str, _text: str) -> None:
+    """Nobody wants to be told."""
+
+
+class VenueClock:
+    """ports.Clock on venue time. `offset_ms` is venue minus local."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        ask: Callable[[], Awaitable[int]],
+        minutes: float,
+        warn: Warn = _quiet,
+    ) -> None:
+        self._clock = clock
+        self._ask = ask
+        self._seconds = minutes * 60.0
+        self._warn = warn
+        self.offset_ms = 0
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC, venue time."""
+        return self._clock.now_ms() + self.offset_ms
+
+    async def sleep(self, seconds: float) -> None:
+        """As the underlying clock waits."""
+        await self._clock.sleep(seconds)
+
+    async def start(self) -> bool:
+        """Take the first offset; without an answer local time is used, with a warning."""
+        trouble = await self._measure()
+        if trouble:
+            self.offset_ms = 0
+            self._complain(TIME_SYNC_UNAVAILABLE, trouble)
+        return not trouble
+
+    async def refresh(self) -> bool:
+        """Take a new offset; without an answer the old one stays, with a warning."""
+        trouble = await self._measure()
+        if trouble:
+            self._complain(TIME_SYNC_FAILED, trouble)
+        return not trouble
+
+    async def keep(self) -> None:
+        """Refresh for ever, at the set interval: a task of the runner's, ended by cancelling it."""
+        while True:
+            await self._clock.sleep(self._seconds)
+            await self.refresh()
+
+    async def _measure(self) -> str:
+        """Set the offset from the quickest of a few answers. Returns what went wrong, or ''."""
+        best: _Sample | None = None
+        trouble = ""
+        for _ in range(SAMPLES_MAX):
+            sent_ms = self._clock.now_ms()
+            try:
+                venue_ms = await self._ask()
+            except VenueError as error:
+                trouble = str(error)
+                break
+            got_ms = self._clock.now_ms()
+            sample = _Sample(venue_ms - (sent_ms + got_ms) // 2, max(0, got_ms - sent_ms))
+            if best is None or sample.round_trip_ms < best.round_trip_ms:
+                best = sample
+            if sample.round_trip_ms <= ROUND_TRIP_MS_GOOD:
+                break
+        if best is None:
+            return trouble
+        if best.round_trip_ms > ROUND_TRIP_MS_MAX:
+            return f"the venue took {best.round_trip_ms} ms to tell the time"
+        self.offset_ms = best.offset_ms
+        return ""
+
+    def _complain(self, code: str, trouble: str) -> None:
+        log.warning(code, reason=trouble, offset_ms=self.offset_ms)
+        self._warn(code, trouble)
