@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.context_fakes import FEAR, rows
+from tests.journal_rows import step
+from tests.session_states import full_state
 
 from tercel import bootstrap
+from tercel.domain.errors import ConfigError, StorageError, UserError
 from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
 
 
@@ -74,3 +77,38 @@ def test_without_ccxt_the_archive_has_to_do(monkeypatch: pytest.MonkeyPatch) -> 
     assert (with_archive.archive is not None, with_archive.rest) == (True, None)
     without = bootstrap.bar_sources(settings, "bybit-linear", clock, SourceChoice())
     assert without.rest is not None, "asking it names what to install"
+
+
+async def test_state_and_journal_are_files_of_the_session_where_no_address_is_set(
+    tmp_path: Path,
+) -> None:
+    state, journal = bootstrap.open_state("", tmp_path), bootstrap.open_journal("", tmp_path)
+    await state.write(full_state())
+    await journal.write(step(1))
+    await state.close()
+    await journal.close()
+    assert (tmp_path / "state.sqlite").exists()
+    assert (tmp_path / "journal.sqlite").exists()
+
+
+async def test_state_and_journal_of_an_address(tmp_path: Path) -> None:
+    state = bootstrap.open_state(f"sqlite:///{tmp_path}/mine.db", tmp_path / "session")
+    await state.write(full_state())
+    await state.close()
+    assert (tmp_path / "mine.db").exists()
+    server = bootstrap.open_state("redis://me:hunter2@127.0.0.1:1/0", tmp_path)
+    with pytest.raises(StorageError, match=r"redis://me:\(hidden\)@127\.0\.0\.1:1/0"):
+        await server.read_full_snapshot()
+    await server.close()
+    journal = bootstrap.open_journal("", tmp_path / "session", create=False)
+    with pytest.raises(UserError, match="no journal yet"):
+        await journal.read("order")
+    await journal.close()
+    assert not (tmp_path / "session").exists()
+
+
+@pytest.mark.parametrize("url", ["mongodb://me:hunter2@h", "state.sqlite", "sqlite:///"])
+def test_a_state_of_another_kind(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"state\.url: expected redis") as caught:
+        bootstrap.open_state(url, tmp_path)
+    assert "hunter2" not in str(caught.value)

@@ -499,3 +499,33 @@ def test_what_is_said_for_a_run_goes_before_the_file_of_a_strategy(tmp_path: Pat
         read_settings(packaged, None, environ, ()).settings.sizing_of("three_r").risk_fraction
         == 0.05
     )
+
+
+# --- variables of a short name
+
+
+def test_state_and_journal_have_variables_of_a_short_name() -> None:
+    environ = {"TERCEL_STATE_URL": "redis://h:1/0", "TERCEL_JOURNAL_URL": "null"}
+    loaded = read(environ=environ)
+    assert loaded.settings.state.url == "redis://h:1/0"
+    assert loaded.settings.journal.url == "null"  # a text, not YAML
+    assert loaded.sources["state.url"] == "TERCEL_STATE_URL"
+    assert loaded.sources["journal.url"] == "TERCEL_JOURNAL_URL"
+    assert read(environ={"TERCEL_STATE_URL": ""}).settings.state.url == ""
+    over = read(environ=environ, options=("state.url=redis://h:2/0",))
+    assert over.settings.state.url == "redis://h:2/0"
+
+
+def test_two_variables_for_the_same_setting_are_a_mistake() -> None:
+    environ = {"TERCEL_STATE_URL": "redis://h:1/0", "TERCEL__STATE__URL": "redis://h:2/0"}
+    assert problems(environ=environ) == [
+        "TERCEL__STATE__URL: TERCEL_STATE_URL sets the same; unset one of them"
+    ]
+
+
+def test_the_password_of_an_address_is_in_no_origin() -> None:
+    loaded = read(options=("state.url=redis://:hunter2@h:1/0",))
+    assert loaded.settings.state.url == "redis://:hunter2@h:1/0"
+    assert loaded.sources["state.url"] == "--set state.url=redis://:(hidden)@h:1/0"
+    [problem] = problems(options=("state.uri=redis://:hunter2@h:1/0",))
+    assert "hunter2" not in problem
