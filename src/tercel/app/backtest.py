@@ -141,12 +141,19 @@ def rows_of_series(specs: Sequence[StreamSpec]) -> list[int]:
 
 def open_streams(specs: Sequence[StreamSpec]) -> Records:
     """Fresh STREAM records, one per spec."""
-    streams = np.zeros(len(specs), STREAM)
+    return fresh_streams(
+        [spec.settings for spec in specs], rows_of_series(specs), specs[0].series.key.bar_ms
+    )
+
+
+def fresh_streams(settings: Sequence[Any], rows: Sequence[int], bar_ms: int) -> Records:
+    """A STREAM record for each of `settings`, over the row of bars that it trades."""
+    streams = np.zeros(len(settings), STREAM)
     led: set[int] = set()
-    for number, (spec, row) in enumerate(zip(specs, rows_of_series(specs), strict=True)):
-        streams[number] = spec.settings
+    for number, (record, row) in enumerate(zip(settings, rows, strict=True)):
+        streams[number] = record
         streams[number].number = number
-        streams[number].bar_ms = spec.series.key.bar_ms
+        streams[number].bar_ms = bar_ms
         streams[number].series = row
         streams[number].leads = row not in led
         led.add(row)

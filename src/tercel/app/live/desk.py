@@ -1,0 +1,167 @@
+"""The trading records of a session, moved by fills from elsewhere or by the simulator.
+
+`Desk` is the account that really trades: fills come as events, orders are what its streams' order
+tables say. `SimulatedDesk` trades the same signals on its own account inside the core: the ghost
+account while automation is off, the shadow beside the venue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tercel.app.live.plan import SessionPlan, open_books
+from tercel.core import kernel, minute
+from tercel.core.codes import OrderStatus, Refusal, Slot
+from tercel.core.records import (
+    EQUITY,
+    FILL,
+    FILLS_PER_BAR,
+    MINUTE,
+    SIGNAL,
+    TRADE,
+    TRADES_PER_BAR,
+    Feed,
+    Records,
+    Tape,
+)
+from tercel.domain.events import BarsClosed
+from tercel.domain.orders import VenueFill
+
+FILLS_AT_ONCE = 4
+"""Rows of the tape that one fill may write to."""
+
+
+def _tape(fills: int, trades: int) -> Tape:
+    return Tape(
+        np.zeros(1, EQUITY), np.zeros(fills, FILL), np.zeros(trades, TRADE), np.zeros(3, np.int64)
+    )
+
+
+class MinuteBoard:
+    """The bars of one minute, one MINUTE row a series."""
+
+    def __init__(self, series_count: int) -> None:
+        self.rows = np.zeros(series_count, MINUTE)
+
+    def show(self, event: BarsClosed) -> Records:
+        """The minute of `event`; series without a bar are absent."""
+        self.rows["present"] = False
+        for place, series in enumerate(event.series):
+            row = self.rows[series]
+            row.present = True
+            row["bar"] = event.bars[place]
+            row["context"] = event.contexts[place]
+        return self.rows
+
+
+class Desk:
+    """Account, streams and markets of the session."""
+
+    def __init__(self, plan: SessionPlan) -> None:
+        books = open_books(plan)
+        self.account, self.streams, self.markets = books.account, books.streams, books.markets
+        # A venue books funding itself; what the core is told of it comes as an event.
+        self.streams["costs"]["funding_interval_ms"] = 0
+        self.rows = [self.streams[k] for k in range(len(self.streams))]
+        """The STREAM records, each a view."""
+        self._tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
+        self._touched = np.zeros(len(self.streams), np.bool_)
+        self.awake = np.zeros(len(self.streams), np.bool_)
+        self._minute: Records | None = None
+        self.met_market = False
+        """Whether a market order waited in this minute."""
+
+    def touch(self, k: int) -> None:
+        """Stream `k` has changed: it decides at the next bar, come what may."""
+        self._touched[k] = True
+
+    def begin(self, open_time: int) -> None:
+        """A new hour or day may begin with the minute of an event."""
+        kernel.begin_minute(self.account, open_time)
+
+    def settle(self, board: Records, signals: Records) -> Refusal:
+        """The bars of a minute: marks, hours, breakers; the Refusal that stopped the account."""
+        self.awake[:] = self._touched
+        self._touched[:] = False
+        self.met_market = False
+        refusal = minute.settle(
+            self.account, self.streams, self.markets, board, signals, self.awake
+        )
+        self._minute = board
+        return Refusal(int(refusal))
+
+    def decide(self, k: int, board: Records, signal: Any) -> None:
+        """Stream `k` manages its trade and answers its signal."""
+        waits = minute.decide(self.account, self.streams, self.markets, k, board, signal)
+        self.met_market = self.met_market or bool(waits)
+
+    def end_minute(self, time: int) -> None:
+        """Every stream has decided: the account is marked where anything met the market."""
+        self._minute = None
+        if self.met_market:
+            kernel.mark(self.account, self.streams, time)
+
+    def fill(self, k: int, slot: Slot, fill: VenueFill, reference: float) -> Records:
+        """Book a fill of stream `k`; the TRADE it finished (one row, or none)."""
+        row, stream = self._tape.fills[0], self.rows[k]
+        self._tape.counts[:] = 0
+        order = stream.orders[slot]
+        row.stream, row.slot, row.time = k, int(slot), fill.time_ms
+        row.side, row.quantity = fill.side, fill.quantity
+        row.price, row.reference_price = fill.price, reference
+        row.fee_quote, row.is_maker = fill.fee_quote, fill.is_maker
+        row.reason = order.reason if slot != Slot.ENTRY else 0
+        self.book(k, row)
+        if slot == Slot.ENTRY and self._minute is not None:
+            here = self._minute[stream.series]
+            if here.present:
+                stream.position.mark_price = here.bar.close
+        return self.finished_trade()
+
+    def book(self, k: int, row: Any) -> None:
+        """Book the FILL `row` of stream `k`."""
+        bar_ms = int(self.rows[k].bar_ms)
+        self.begin((int(row.time) - 1) // bar_ms * bar_ms)
+        self._tape.counts[:] = 0
+        kernel.on_fill(self.account, self.rows[k], row, self._tape)
+        self.touch(k)
+
+    def finished_trade(self) -> Records:
+        """The TRADE that the last fill finished: one row, or none."""
+        return self._tape.trades[: int(self._tape.counts[2])].copy()
+
+    def is_flat(self) -> bool:
+        """Whether no stream has a position or an entry at work."""
+        held = self.streams["position"]["quantity"] > 0.0
+        waiting = self.streams["orders"]["status"][:, Slot.ENTRY] != OrderStatus.EMPTY
+        return not bool((held | waiting).any())
+
+
+class SimulatedDesk:
+    """The same signals on an account of its own, filled inside the core as a backtest fills."""
+
+    def __init__(self, plan: SessionPlan, settings: Sequence[Any] | None = None) -> None:
+        books = open_books(plan, settings)
+        self.account, self.streams, self.markets = books.account, books.streams, books.markets
+        count, series = len(self.streams), len(plan.series)
+        self._tape = _tape(count * FILLS_PER_BAR, count * TRADES_PER_BAR)
+        self._signals = np.zeros((count, 1), SIGNAL)
+        self._lengths = np.zeros(series, np.int64)
+
+    def run(self, board: Records, signals: Records) -> Records:
+        """Trade one minute; the TRADE records it finished."""
+        self._signals[:, 0] = signals
+        self._lengths[:] = board["present"]
+        self._tape.counts[:] = 0
+        bars = np.ascontiguousarray(board["bar"]).reshape(-1, 1)
+        contexts = np.ascontiguousarray(board["context"]).reshape(-1, 1)
+        feed = Feed(bars, contexts, self._signals, self._lengths)
+        kernel.run(self.account, self.streams, self.markets, feed, self._tape)
+        return self._tape.trades[: int(self._tape.counts[2])].copy()
+
+    def fills(self) -> Records:
+        """FILL records of the last minute."""
+        return self._tape.fills[: int(self._tape.counts[1])].copy()

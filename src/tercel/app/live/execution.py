@@ -1,0 +1,456 @@
+"""Orders of a session: the order tables of the core made true at the venue.
+
+`sync` compares what should rest with what does, and asks for the difference. News of orders move
+them through their life; fills go to the core, which may want other orders: `sync` again. An answer
+that was lost is never taken for a no: the venue is asked by client id until it knows, or has not
+known for long enough.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.parts import SLOTS, SessionParts
+from tercel.app.live.working import (
+    STRAY_STREAM,
+    WorkingOrder,
+    fits,
+    request_for,
+    wanted_in,
+)
+from tercel.core import minute
+from tercel.core.codes import ExitReason, OrderKind, OrderStatus, Refusal, Slot
+from tercel.core.jit import new
+from tercel.core.records import ENTRY_PLAN, Records
+from tercel.domain.commands import Level
+from tercel.domain.events import Answer, Fault, OrderUpdate, Outcome
+from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
+
+
+class Execution:
+    """Sends, follows and books the orders of every stream."""
+
+    def __init__(self, parts: SessionParts) -> None:
+        self._parts = parts
+        self._held: dict[tuple[int, Slot], int] = {}
+        """Slots that are left alone until this moment after a refusal, ms."""
+        self._refused: dict[int, int] = {}
+        """Refusals of the stop of a stream in a row."""
+        self.naked_since: dict[int, int] = {}
+        """Since when a stream's position has no stop of its size at rest, ms."""
+        self.trades: list[Records] = []
+        """TRADE records finished since they were last taken."""
+
+    # --- what should rest ----------------------------------------------------------------------
+
+    def sync(self, k: int) -> None:
+        """Ask for whatever makes the orders of stream `k` what its table says."""
+        for slot in SLOTS:
+            self._sync_slot(k, slot)
+        self._watch_protection(k)
+
+    def sync_all(self) -> None:
+        """`sync` of every stream."""
+        for k in range(len(self._parts.desk.rows)):
+            self.sync(k)
+
+    def sync_busy(self) -> None:
+        """`sync` of every stream that holds, waits for or has asked for something."""
+        desk = self._parts.desk
+        held = desk.streams["position"]["quantity"] > 0.0
+        waiting = desk.streams["orders"]["status"][:, Slot.ENTRY] != OrderStatus.EMPTY
+        busy = {int(k) for k in np.flatnonzero(held | waiting)}
+        busy.update(order.request.stream for order in self._parts.orders.live())
+        for k in sorted(busy - {STRAY_STREAM}):
+            self.sync(k)
+
+    def _sync_slot(self, k: int, slot: Slot) -> None:
+        parts = self._parts
+        stream = parts.stream(k)
+        wanted = wanted_in(stream, slot)
+        live = parts.orders.of(k, slot)
+        if wanted is None:
+            for order in live:
+                self._cancel(order)
+            return
+        exact = parts.rules.is_exact
+        ticks = 0.0 if exact else parts.rules.session.reprice_ticks_min
+        slack = ticks * float(stream.instrument.tick_size)
+        half_lot = 0.0 if exact else 0.5 * parts.lot_of(k)
+        good = [order for order in live if fits(order, wanted, slack, half_lot)]
+        if good:
+            if good[-1].rests:
+                for order in live:
+                    if order is not good[-1]:
+                        self._cancel(order)
+            return
+        if self._held.get((k, slot), 0) > parts.now:
+            return
+        if live and slot not in (Slot.STOP, Slot.TRAIL):
+            # Two limits would reduce (or enter) twice: the old one goes first.
+            for order in live:
+                self._cancel(order)
+            if any(order.is_live for order in live):
+                return
+        client_id = parts.orders.next_id(k, slot)
+        request = request_for(
+            wanted, client_id=client_id, symbol=parts.symbol_of(k), stream=k, slot=slot
+        )
+        parts.place(parts.new_order(request, self._plan_of(k, slot)))
+
+    def _plan_of(self, k: int, slot: Slot) -> tuple[float, ...]:
+        """What an entry was approved with: kept with the order, for a fill that comes too late."""
+        if slot is not Slot.ENTRY:
+            return ()
+        position, order = self._parts.stream(k).position, self._parts.stream(k).orders[slot]
+        return (
+            float(position.stop_distance),
+            float(position.target_distance),
+            float(position.score),
+            float(position.reason),
+            float(order.placed_time),
+            float(order.placed_price),
+        )
+
+    def _cancel(self, order: WorkingOrder) -> None:
+        """Cancel an order once; one that is on its way is cancelled when it has arrived."""
+        if order.rests and order.cancel_ms == 0:
+            self._parts.cancel(order)
+
+    def hold(self, k: int, slot: Slot, until_ms: int) -> None:
+        """Leave a slot alone for a while."""
+        self._held[k, slot] = until_ms
+
+    def release_holds(self) -> None:
+        """A bar has closed: what was refused may be tried again."""
+        self._held.clear()
+
+    # --- protection ------------------------------------------------------------------------------
+
+    def _watch_protection(self, k: int) -> None:
+        position = self._parts.stream(k).position
+        quantity = float(position.quantity)
+        if not quantity > 0.0:
+            self.naked_since.pop(k, None)
+            self._refused.pop(k, None)
+            return
+        resting = sum(
+            order.left
+            for order in self._parts.orders.of(k, Slot.STOP)
+            if order.rests and order.cancel_ms == 0
+        )
+        if resting >= quantity - 0.5 * self._parts.lot_of(k) - 1e-12 * quantity:
+            self.naked_since.pop(k, None)
+            self._refused.pop(k, None)
+        else:
+            self.naked_since.setdefault(k, self._parts.now)
+
+    def close_unprotected(self, k: int, why: str) -> None:
+        """Close the position of `k` now, tell afterwards."""
+        stream = self._parts.stream(k)
+        if stream.orders[Slot.CLOSE].status != OrderStatus.EMPTY:
+            return
+        self.ask_close(k, ExitReason.UNPROTECTED)
+        self._parts.alert(Level.CRITICAL, AlertCode.SL_PLACEMENT_FAILED, why, k)
+
+    def ask_close(self, k: int, reason: ExitReason) -> None:
+        """Close the position of `k` at market."""
+        minute.ask_close(self._parts.stream(k), int(reason))
+        self.sync(k)
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def on_placed(self, client_id: str, answer: Answer) -> None:
+        """The venue has answered an order."""
+        order = self._parts.orders.find(client_id)
+        if order is None:
+            return
+        if answer.outcome is Outcome.DONE:
+            self._accept(order, answer)
+        elif answer.outcome is Outcome.AMBIGUOUS or answer.fault is Fault.DUPLICATE:
+            self._lose(order, answer)
+        elif order.move(OrderPhase.REJECTED):
+            self._refuse(order, answer)
+        self._after(order, answer)
+
+    def on_found(self, client_id: str, answer: Answer) -> None:
+        """The venue has answered a question about an order."""
+        parts = self._parts
+        order = parts.orders.find(client_id)
+        if order is None or not order.is_live:
+            return
+        if answer.outcome is Outcome.DONE:
+            self._accept(order, answer)
+        elif answer.fault is Fault.NOT_FOUND:
+            order.unknown_ms = order.unknown_ms or parts.now
+            if parts.now - order.unknown_ms >= parts.rules.session.unknown_ms_max:
+                gone = OrderPhase.CANCELLED if order.rests else OrderPhase.REJECTED
+                if order.move(gone):
+                    self._miss(order)
+        self._after(order, answer)
+
+    def on_cancelled(self, client_id: str, answer: Answer) -> None:
+        """The venue has answered a cancel."""
+        parts = self._parts
+        order = parts.orders.find(client_id)
+        if order is None or not order.is_live:
+            return
+        if answer.outcome is Outcome.DONE:
+            order.told_filled = max(order.told_filled, answer.filled_quantity)
+            order.move(OrderPhase.CANCELLED)
+        elif answer.fault is Fault.BUSY:
+            order.cancel_ms = 0
+            self.hold(order.request.stream, order.request.slot, parts.now + 1)
+        else:
+            # Filled, triggering, or nobody knows: the order itself tells.
+            parts.query(order)
+        self._after(order, answer)
+
+    def on_update(self, event: OrderUpdate) -> None:
+        """The user stream tells of an order."""
+        order = self._parts.orders.find(event.client_id)
+        if order is None:
+            return
+        order.venue_id = order.venue_id or event.venue_id
+        filled = event.filled_quantity
+        if event.phase is OrderPhase.FILLED and not filled > 0.0:
+            filled = order.request.quantity
+        order.told_filled = max(order.told_filled, filled)
+        if event.is_triggered and order.request.stream != STRAY_STREAM:
+            minute.trigger(self._parts.stream(order.request.stream), int(order.request.slot))
+            self._parts.desk.touch(order.request.stream)
+        order.move(event.phase)
+        self._after(order)
+
+    def _accept(self, order: WorkingOrder, answer: Answer) -> None:
+        order.venue_id = order.venue_id or answer.venue_id
+        order.told_filled = max(order.told_filled, answer.filled_quantity)
+        order.move(answer.phase or OrderPhase.ACKED)
+        if order.acked_ms == 0:
+            order.acked_ms = self._parts.now
+        order.unknown_ms = 0
+
+    def _lose(self, order: WorkingOrder, answer: Answer) -> None:
+        """Nobody knows whether it is there: ask."""
+        parts = self._parts
+        order.move(OrderPhase.UNKNOWN)
+        order.unknown_ms = order.unknown_ms or parts.now
+        parts.alert(
+            Level.WARNING,
+            AlertCode.ORDER_UNKNOWN,
+            f"{order.request.client_id} {order.request.symbol}: {answer.text or 'no answer'}; "
+            "asking the venue",
+            order.request.stream,
+        )
+        parts.query(order)
+
+    def _refuse(self, order: WorkingOrder, answer: Answer) -> None:
+        """The venue said no: what that means for the slot."""
+        parts, request = self._parts, order.request
+        k, slot = request.stream, request.slot
+        if k == STRAY_STREAM:
+            return
+        if slot is Slot.STOP:
+            self._refuse_stop(k, answer)
+            return
+        retry_ms = parts.now + parts.rules.session.query_ms
+        if slot is Slot.CLOSE:
+            self.hold(k, slot, retry_ms)
+            if answer.fault is Fault.REDUCE_ONLY:
+                parts.read_venue()
+            parts.alert(Level.CRITICAL, AlertCode.CLOSE_FAILED, self._told(request, answer), k)
+            return
+        if slot is Slot.ENTRY and (
+            request.kind == OrderKind.MARKET or answer.fault is not Fault.WOULD_CROSS
+        ):
+            minute.withdraw_entry(parts.desk.account, parts.stream(k), int(Refusal.ENTRY_REFUSED))
+            parts.recorder.refusal(k, parts.now, request.side, Refusal.ENTRY_REFUSED)
+        else:
+            # Until the next bar: `release_holds`.
+            self.hold(k, slot, parts.now + parts.plan.bar_ms)
+        parts.alert(Level.WARNING, AlertCode.ORDER_REFUSED, self._told(request, answer), k)
+
+    def _refuse_stop(self, k: int, answer: Answer) -> None:
+        parts = self._parts
+        if answer.fault is Fault.WOULD_TRIGGER:
+            # Price is beyond it already: this is the stop.
+            self.ask_close(k, ExitReason.STOP)
+            return
+        self._refused[k] = self._refused.get(k, 0) + 1
+        if self._refused[k] > parts.rules.session.retries_max:
+            self.close_unprotected(
+                k, f"{parts.symbol_of(k)}: the venue refused the stop: {answer.text}"
+            )
+        elif answer.fault is Fault.BUSY:
+            self.hold(k, Slot.STOP, parts.now + parts.rules.session.timer_ms)
+
+    def _miss(self, order: WorkingOrder) -> None:
+        """An order turned out not to be there."""
+        parts, request = self._parts, order.request
+        if request.stream == STRAY_STREAM:
+            return
+        if request.slot is Slot.STOP:
+            parts.alert(
+                Level.CRITICAL,
+                AlertCode.STOP_ORDER_MISSING,
+                f"{request.symbol}: {request.client_id} is not at the venue; placing it again",
+                request.stream,
+            )
+        elif request.slot is Slot.ENTRY:
+            minute.withdraw_entry(
+                parts.desk.account, parts.stream(request.stream), int(Refusal.ENTRY_REFUSED)
+            )
+            parts.recorder.refusal(request.stream, parts.now, request.side, Refusal.ENTRY_REFUSED)
+
+    @staticmethod
+    def _told(request: OrderRequest, answer: Answer) -> str:
+        number = f" ({answer.code})" if answer.code else ""
+        return f"{request.symbol} {request.slot.name.lower()}: refused: {answer.text}{number}"
+
+    def _after(self, order: WorkingOrder, answer: Answer | None = None) -> None:
+        """Whatever happened to an order: note it, see whether its entry is over, and sync."""
+        parts = self._parts
+        parts.recorder.order(parts.now, order, answer)
+        parts.changed = True
+        k = order.request.stream
+        if k == STRAY_STREAM:
+            return
+        self._end_entry(order)
+        self.sync(k)
+
+    def _end_entry(self, order: WorkingOrder) -> None:
+        """A market entry that is over leaves what it did not find."""
+        parts, request = self._parts, order.request
+        is_entry = request.slot is Slot.ENTRY and request.kind == OrderKind.MARKET
+        if not is_entry or order.is_live:
+            return
+        stream = parts.stream(request.stream)
+        table = stream.orders[Slot.ENTRY]
+        if table.status != OrderStatus.EMPTY and not parts.orders.of(request.stream, Slot.ENTRY):
+            minute.withdraw_entry(parts.desk.account, stream, int(Refusal.NO_LIQUIDITY))
+            parts.desk.touch(request.stream)
+
+    # --- fills -----------------------------------------------------------------------------------
+
+    def book(self, order: WorkingOrder, fill: VenueFill) -> None:
+        """Book a fill of one of our orders."""
+        parts, request = self._parts, order.request
+        order.left = max(order.left - fill.quantity, 0.0)
+        order.told_filled = max(order.told_filled, order.booked)
+        if request.stream == STRAY_STREAM:
+            self._book_stray(fill)
+            order.move(OrderPhase.FILLED if order.left == 0.0 else OrderPhase.PARTLY_FILLED)
+            return
+        k, slot = request.stream, request.slot
+        half_lot = 0.5 * parts.lot_of(k)
+        done = order.left <= half_lot
+        if done and not parts.rules.is_exact:
+            order.left = 0.0
+        order.move(OrderPhase.FILLED if done else OrderPhase.PARTLY_FILLED)
+        self.book_for(k, slot, fill, order)
+        self._after(order)
+
+    def book_for(self, k: int, slot: Slot, fill: VenueFill, order: WorkingOrder) -> None:
+        """Book a fill of stream `k`; what no position is there for moves cash alone."""
+        parts = self._parts
+        stream = parts.stream(k)
+        if slot is Slot.ENTRY:
+            self._readmit(k, fill, order)
+        elif not stream.position.quantity > 0.0:
+            self._book_stray(fill)
+            return
+        else:
+            stream.orders[slot].reason = order.request.reason
+        reference = self._reference(k, slot, fill, order.request)
+        parts.recorder.fill(k, slot, fill, reference)
+        trades = parts.desk.fill(k, slot, fill, reference)
+        if len(trades):
+            self.trades.append(trades)
+            parts.recorder.trades("main", trades)
+
+    def _readmit(self, k: int, fill: VenueFill, order: WorkingOrder) -> None:
+        """An entry that was given up has filled after all: the stream takes it back."""
+        parts = self._parts
+        stream = parts.stream(k)
+        table = stream.orders[Slot.ENTRY]
+        room = float(table.quantity) if table.status != OrderStatus.EMPTY else 0.0
+        if room >= fill.quantity - 0.5 * parts.lot_of(k) - 1e-12 * fill.quantity:
+            return
+        plan = new(ENTRY_PLAN)
+        fields = ("stop_distance", "target_distance", "score", "reason", "time", "price")
+        for name, value in zip(fields, order.plan, strict=True):
+            plan[name] = value
+        if not math.isfinite(float(plan.stop_distance)) or not plan.stop_distance > 0.0:
+            plan.stop_distance = fill.price * parts.rules.session.adopt_stop_fraction
+        minute.readmit(parts.desk.account, stream, plan, fill.side, fill.quantity)
+
+    def _reference(self, k: int, slot: Slot, fill: VenueFill, request: OrderRequest) -> float:
+        """What the fill would have been without slippage."""
+        if fill.reference_price is not None:
+            return fill.reference_price
+        if fill.is_maker:
+            return fill.price
+        if request.trigger_price is not None:
+            return request.trigger_price
+        if request.price is not None:
+            return request.price
+        stream = self._parts.stream(k)
+        price = float(stream.orders[Slot.ENTRY].placed_price) if slot is Slot.ENTRY else 0.0
+        if slot is not Slot.ENTRY:
+            price = float(stream.position.mark_price)
+        return price if price > 0.0 and np.isfinite(price) else fill.price
+
+    def _book_stray(self, fill: VenueFill) -> None:
+        """A fill that no stream has a position for: its fee is the account's."""
+        account = self._parts.desk.account
+        account.fee_quote += fill.fee_quote
+        account.cash_quote -= fill.fee_quote
+
+    def outside(self, fill: VenueFill) -> None:
+        """A trade in a symbol of ours that no order of ours made: liquidation, or a hand."""
+        parts = self._parts
+        forced = fill.kind != "trade"
+        left = fill.quantity
+        for k in parts.plan.streams_of(fill.symbol):
+            position = parts.stream(k).position
+            if not position.quantity > 0.0 or position.side == fill.side or not left > 0.0:
+                continue
+            part = min(left, float(position.quantity))
+            left -= part
+            reason = ExitReason.LIQUIDATION if forced else ExitReason.OUTSIDE
+            self._book_outside(k, fill, part, reason)
+        level = Level.CRITICAL if forced else Level.WARNING
+        code = AlertCode.LIQUIDATED if forced else AlertCode.FOREIGN_FILL
+        parts.alert(
+            level, code, f"{fill.symbol}: {fill.kind} of {fill.quantity:g} at {fill.price:g}"
+        )
+        if left > 0.0:
+            parts.read_venue()
+
+    def _book_outside(self, k: int, fill: VenueFill, quantity: float, reason: ExitReason) -> None:
+        parts = self._parts
+        share = quantity / fill.quantity
+        part = VenueFill(
+            trade_id=fill.trade_id,
+            client_id=fill.client_id,
+            venue_order_id=fill.venue_order_id,
+            symbol=fill.symbol,
+            side=fill.side,
+            price=fill.price,
+            quantity=quantity,
+            fee_quote=fill.fee_quote * share,
+            is_maker=fill.is_maker,
+            time_ms=fill.time_ms,
+            reference_price=fill.price,
+            kind=fill.kind,
+        )
+        request = OrderRequest(
+            "", fill.symbol, fill.side, OrderKind.MARKET, quantity, stream=k, slot=Slot.CLOSE,
+            reason=int(reason),
+        )  # fmt: skip
+        self.book_for(k, Slot.CLOSE, part, WorkingOrder(request, OrderPhase.FILLED))
+        parts.changed = True
+        self.sync(k)

@@ -1,0 +1,215 @@
+"""What an operator asks of a session, and what its own kill switches do: pause, automation, kill,
+stop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.execution import Execution
+from tercel.app.live.parts import SessionParts
+from tercel.app.live.recovery import Recovery
+from tercel.core import breakers, minute
+from tercel.core.codes import ExitReason, OrderStatus, Refusal, Slot
+from tercel.domain.commands import EndSession, Level
+from tercel.domain.events import FundingPaid, Operation, OperatorAsked
+from tercel.domain.orders import VenueSnapshot
+
+if TYPE_CHECKING:
+    from tercel.app.live.ghost import Beside
+
+KILL_HALTS = (Refusal.KILL_24H, Refusal.KILL_SESSION, Refusal.EQUITY_EXHAUSTED)
+
+
+class Operator:
+    """Moves the flags, and sees kill and stop through to their end."""
+
+    def __init__(
+        self, parts: SessionParts, execution: Execution, recovery: Recovery, beside: Beside
+    ) -> None:
+        self._parts = parts
+        self._execution = execution
+        self._recovery = recovery
+        self._beside = beside
+        self._kill_is_open = False
+        """A kill is under way: not everything is verified to be closed."""
+        self._stop_ms = 0
+        self._exit = (0, "")
+        self._ended = False
+
+    def on_asked(self, event: OperatorAsked) -> None:
+        """Carry out a command of the operator."""
+        operations = {
+            Operation.PAUSE: self._pause,
+            Operation.RESUME: self._resume,
+            Operation.AUTOMATION_ON: self._automation_on,
+            Operation.AUTOMATION_OFF: self._automation_off,
+            Operation.REARM: self._rearm,
+        }
+        origin = event.origin or "operator"
+        if event.operation is Operation.KILL:
+            self.kill(f"asked by {origin}")
+        elif event.operation is Operation.STOP:
+            self.stop(f"asked by {origin}")
+        elif event.operation is Operation.FLATTEN:
+            self._close_all(ExitReason.END_OF_DATA, Refusal.NO_LIQUIDITY)
+        else:
+            operations[event.operation](origin)
+        self._parts.changed = True
+
+    # --- entries ---------------------------------------------------------------------------------
+
+    def _pause(self, origin: str) -> None:
+        self._parts.flags.is_paused = True
+        self._withdraw_entries(Refusal.PAUSED)
+        self._parts.alert(Level.WARNING, AlertCode.PAUSED, f"asked by {origin}")
+
+    def _resume(self, origin: str) -> None:
+        parts = self._parts
+        parts.flags.is_paused = False
+        halted = int(parts.desk.account.halted)
+        if halted and Refusal(halted) not in KILL_HALTS:
+            breakers.resume(parts.desk.account)
+            parts.recorder.breaker(parts.now, Refusal(halted), "resumed")
+            parts.alert(Level.INFO, AlertCode.BREAKER_RESUMED, Refusal(halted).name.lower())
+        parts.alert(Level.INFO, AlertCode.RESUMED, f"asked by {origin}")
+
+    def _automation_on(self, origin: str) -> None:
+        parts = self._parts
+        if parts.flags.kill_latched or int(parts.desk.account.halted) in KILL_HALTS:
+            parts.alert(
+                Level.WARNING,
+                AlertCode.REFUSED_OPERATION,
+                "automation stays off: the kill switch is latched (tercel kill --rearm)",
+            )
+            return
+        if not parts.flags.automation:
+            parts.flags.automation = True
+            self._beside.reset_ghost()
+        parts.alert(Level.INFO, AlertCode.AUTOMATION_ON, f"asked by {origin}")
+
+    def _automation_off(self, origin: str) -> None:
+        self._parts.flags.automation = False
+        self._withdraw_entries(Refusal.AUTOMATION_OFF)
+        self._parts.alert(Level.WARNING, AlertCode.AUTOMATION_OFF, f"asked by {origin}")
+
+    def _withdraw_entries(self, refusal: Refusal) -> None:
+        parts = self._parts
+        for k in range(len(parts.desk.rows)):
+            stream = parts.stream(k)
+            if stream.orders[Slot.ENTRY].status != OrderStatus.EMPTY:
+                minute.withdraw_entry(parts.desk.account, stream, int(refusal))
+                parts.desk.touch(k)
+                self._execution.sync(k)
+
+    def _close_all(self, reason: ExitReason, refusal: Refusal) -> None:
+        self._withdraw_entries(refusal)
+        for k in range(len(self._parts.desk.rows)):
+            if self._parts.stream(k).position.quantity > 0.0:
+                self._execution.ask_close(k, reason)
+
+    # --- kill ------------------------------------------------------------------------------------
+
+    def kill(self, why: str) -> None:
+        """Cancel everything, flatten, verify by asking the venue, latch."""
+        parts = self._parts
+        parts.flags.kill_latched = why
+        parts.flags.automation = False
+        self._kill_is_open = True
+        self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
+        parts.alert(Level.CRITICAL, AlertCode.KILL_SWITCH, why)
+
+    def on_halt(self, refusal: Refusal) -> None:
+        """A breaker of the account has just stopped it."""
+        parts = self._parts
+        parts.recorder.breaker(parts.now, refusal, "halted")
+        parts.changed = True
+        self._execution.sync_busy()
+        if refusal in KILL_HALTS and int(parts.desk.account.limits.resume_after_ms) == 0:
+            parts.flags.automation = False
+        level = Level.CRITICAL if refusal in KILL_HALTS else Level.WARNING
+        parts.alert(level, AlertCode.CIRCUIT_BREAKER_TRIGGERED, refusal.name.lower())
+
+    def _rearm(self, origin: str) -> None:
+        parts = self._parts
+        if self._kill_is_open:
+            parts.alert(
+                Level.WARNING,
+                AlertCode.REFUSED_OPERATION,
+                "the kill switch is still closing positions",
+            )
+            return
+        parts.flags.kill_latched = ""
+        if parts.desk.account.halted:
+            breakers.resume(parts.desk.account)
+        parts.alert(Level.WARNING, AlertCode.KILL_REARMED, f"asked by {origin}; automation is off")
+
+    def on_snapshot(self, snapshot: VenueSnapshot) -> None:
+        """The venue was read: a kill under way is verified by it."""
+        if not self._kill_is_open or not self._parts.desk.is_flat():
+            return
+        if self._recovery.flatten_strays(snapshot):
+            self._verified("the venue was asked: flat, no orders")
+
+    def _verified(self, text: str) -> None:
+        self._kill_is_open = False
+        self._parts.changed = True
+        self._parts.alert(Level.CRITICAL, AlertCode.KILL_VERIFIED, text)
+
+    # --- stop ------------------------------------------------------------------------------------
+
+    def stop(self, why: str, exit_code: int = 0) -> None:
+        """End the session: entries are withdrawn, protection stays at rest."""
+        parts = self._parts
+        if self._stop_ms:
+            return
+        self._stop_ms = parts.now
+        self._exit = (exit_code, why)
+        parts.flags.is_stopping = True
+        self._withdraw_entries(Refusal.PAUSED)
+
+    def go_on(self) -> None:
+        """After every event: see a kill and a stop through."""
+        parts = self._parts
+        if self._kill_is_open and parts.desk.is_flat() and not any(parts.orders.live()):
+            if parts.rules.reads_venue:
+                parts.read_venue()
+            else:
+                self._verified("nothing is open")
+        if not self._stop_ms or self._ended:
+            return
+        entries = any(order.request.slot is Slot.ENTRY for order in parts.orders.live())
+        naked = bool(self._execution.naked_since)
+        if (entries or naked) and parts.now - self._stop_ms < parts.rules.session.stop_ms_max // 2:
+            return
+        self._ended = True
+        code, why = self._exit
+        parts.changed = True
+        parts.alert(Level.INFO, AlertCode.SESSION_ENDED, why)
+        parts.asked.append(EndSession(code, why))
+
+    # --- funding ---------------------------------------------------------------------------------
+
+    def book_funding(self, event: FundingPaid) -> None:
+        """A settlement goes to the streams that hold the symbol, by their share."""
+        parts = self._parts
+        parts.changed = True
+        account = parts.desk.account
+        if event.stream >= 0:
+            minute.book_funding(account, parts.stream(event.stream), event.amount_quote)
+            parts.desk.touch(event.stream)
+            return
+        holders = [
+            k
+            for k in parts.plan.streams_of(event.symbol)
+            if parts.stream(k).position.quantity > 0.0
+        ]
+        held = sum(float(parts.stream(k).position.quantity) for k in holders)
+        for k in holders:
+            share = float(parts.stream(k).position.quantity) / held
+            minute.book_funding(account, parts.stream(k), event.amount_quote * share)
+            parts.desk.touch(k)
+        if not holders:
+            account.funding_quote += event.amount_quote
+            account.cash_quote += event.amount_quote

@@ -1,0 +1,175 @@
+"""What the parts of a session share: its records, orders, rules, flags, and what it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.desk import Desk
+from tercel.app.live.plan import SessionPlan
+from tercel.app.live.recorder import Recorder
+from tercel.app.live.working import NO_PLAN, WorkingOrder, WorkingOrders
+from tercel.core.codes import Slot
+from tercel.domain.commands import (
+    Alert,
+    CancelOrder,
+    Command,
+    Level,
+    PlaceOrder,
+    QueryOrder,
+    ReadVenue,
+)
+from tercel.domain.live_settings import ExecutionSettings, SessionSettings
+from tercel.domain.orders import OrderPhase, OrderRequest
+
+
+@dataclass(frozen=True, slots=True)
+class BesideRules:
+    """The accounts beside the real one."""
+
+    ghost_fee_rate: float
+    shadow: bool
+    alert_r: float
+    """Difference of a trade's net result that is told, R."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """Settings of a session, and what its composition decides."""
+
+    session: SessionSettings
+    execution: ExecutionSettings
+    beside: BesideRules
+    venue: str
+    """Name of the venue, for people."""
+    mode: str
+    """Name of the composition, for people: nothing in the session depends on it."""
+    is_exact: bool = False
+    """Orders are moved for any difference, as a backtest does; else from a tick or half a lot."""
+    reads_venue: bool = True
+    """The venue has a truth of its own: it is read at the start, and at each bar of a position."""
+    nets_positions: bool = True
+    """The venue keeps one position a symbol: two streams cannot hold the same one."""
+    automation_at_start: bool | None = None
+    """None: as the state says."""
+
+
+@dataclass(slots=True, eq=False)
+class Flags:
+    """What decides whether entries are made."""
+
+    automation: bool = False
+    is_paused: bool = False
+    is_stopping: bool = False
+    journal_is_up: bool = True
+    kill_latched: str = ""
+    """Why the operator's kill switch is latched; empty: armed."""
+    mismatched: set[str] = field(default_factory=set)
+    """Symbols in which the venue holds something else than the session."""
+
+
+@dataclass(slots=True, eq=False)
+class SessionParts:
+    """Shared by session, execution, guard and recovery; only the session is called from outside."""
+
+    plan: SessionPlan
+    rules: SessionRules
+    desk: Desk
+    orders: WorkingOrders
+    recorder: Recorder
+    flags: Flags = field(default_factory=Flags)
+    now: int = 0
+    """Time of the event being handled, venue time, ms."""
+    changed: bool = False
+    """Whether anything that a restart needs has changed since the state was last kept."""
+    asked: list[Command] = field(default_factory=list)
+    """Commands of the event being handled."""
+    venue_asked_ms: int = 0
+    """When the venue was last asked to be read; 0: the answer has come."""
+    venue_read_ms: int = 0
+    """When the last answer came."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """Fills that are booked: `symbol:trade id` and when they were, oldest first."""
+
+    def symbol_of(self, k: int) -> str:
+        """The symbol that stream `k` trades."""
+        return self.plan.streams[k].label.symbol
+
+    def stream(self, k: int) -> Any:
+        """The STREAM record of `k`."""
+        return self.desk.rows[k]
+
+    def lot_of(self, k: int) -> float:
+        """Lot size of stream `k`, base."""
+        return float(self.desk.rows[k].instrument.lot_size)
+
+    def alert(self, level: Level, code: AlertCode, text: str, k: int = -1) -> None:
+        """Tell a person."""
+        made = Alert(level, code.value, text, k)
+        self.recorder.alert(self.now, made)
+        self.asked.append(made)
+
+    def place(self, order: WorkingOrder) -> None:
+        """Send an order."""
+        self.recorder.intent(self.now, "place", order.request)
+        order.sent_ms = self.now
+        self.changed = True
+        self.asked.append(PlaceOrder(order.request))
+
+    def cancel(self, order: WorkingOrder) -> None:
+        """Cancel an order that rests."""
+        request = order.request
+        self.recorder.intent(self.now, "cancel", request)
+        order.cancel_ms = self.now
+        self.asked.append(CancelOrder(request.client_id, request.symbol, request.is_conditional))
+
+    def query(self, order: WorkingOrder) -> None:
+        """Ask the venue about an order."""
+        request = order.request
+        order.asked_ms = self.now
+        self.asked.append(QueryOrder(request.client_id, request.symbol, request.is_conditional))
+
+    def read_venue(self) -> None:
+        """Ask for everything the venue knows, unless that is asked already."""
+        if self.venue_asked_ms == 0:
+            self.venue_asked_ms = self.now
+            self.asked.append(ReadVenue(self.plan.symbols, self.fills_since()))
+
+    def fills_since(self) -> int:
+        """Fills before this moment are all booked: the latest one's, with room for late ones."""
+        latest = next(reversed(self.seen.values()), 0)
+        return max(latest - LATE_FILLS_MS, 0)
+
+    def note_fill(self, key: str, time: int) -> bool:
+        """Whether the fill `key` is new; it is remembered."""
+        if key in self.seen:
+            return False
+        self.seen[key] = time
+        if len(self.seen) > self.rules.session.seen_fills_max:
+            del self.seen[next(iter(self.seen))]
+        return True
+
+    def new_order(self, request: OrderRequest, plan: tuple[float, ...] = ()) -> WorkingOrder:
+        """A planned order, in the book and ready to be sent."""
+        order = WorkingOrder(
+            request, OrderPhase.PLANNED, left=request.quantity, plan=plan or NO_PLAN
+        )
+        self.orders.add(order)
+        order.move(OrderPhase.SENT)
+        return order
+
+
+LATE_FILLS_MS = 120_000
+"""How late a fill may be told after a later one, ms."""
+SLOTS = (
+    Slot.STOP,
+    Slot.CLOSE,
+    Slot.ENTRY,
+    Slot.TRAIL,
+    Slot.TARGET_1,
+    Slot.TARGET_2,
+    Slot.TARGET_3,
+    Slot.TARGET_4,
+)
+"""In which order the slots of a stream are looked after: protection first."""

@@ -1,0 +1,251 @@
+"""From what a session does to rows of its journal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+from tercel.app.live.plan import SessionPlan
+from tercel.app.live.wire import encode_event
+from tercel.app.live.working import WorkingOrder
+from tercel.core.codes import ExitReason, OrderKind, Refusal, Slot
+from tercel.core.records import Records
+from tercel.domain.commands import Alert
+from tercel.domain.events import Answer, Event
+from tercel.domain.journal import (
+    AlertRow,
+    BreakerRow,
+    EquityRow,
+    EvaluationRow,
+    FeedRow,
+    FillRow,
+    InputRow,
+    IntentRow,
+    JournalRow,
+    OrderRow,
+    PositionRow,
+    RefusalRow,
+    SignalRow,
+    TradeRow,
+)
+from tercel.domain.orders import OrderRequest, VenueFill
+
+
+def _known(value: float) -> float | None:
+    """NaN as None."""
+    return None if math.isnan(value) else float(value)
+
+
+def view_of(state: Any) -> str:
+    """The values that a strategy last looked at, as JSON."""
+    if "view" not in (state.dtype.names or ()):
+        return "{}"
+    view = state["view"]
+    named = {name: view[name].item() for name in view.dtype.names or ()}
+    return json.dumps({name: None if value != value else value for name, value in named.items()})
+
+
+class Recorder:
+    """Collects rows until they are taken."""
+
+    def __init__(self, plan: SessionPlan, session_id: str, *, every_evaluation: bool) -> None:
+        self._plan = plan
+        self._session = session_id
+        self._every = every_evaluation
+        self._inputs = 0
+        self._rows: list[JournalRow] = []
+
+    def take(self) -> tuple[JournalRow, ...]:
+        """The rows since the last call."""
+        rows = tuple(self._rows)
+        self._rows.clear()
+        return rows
+
+    def input(self, event: Event) -> None:
+        """An event as it was handed in; before anything it led to."""
+        self._inputs += 1
+        row = InputRow(
+            self._session, self._inputs, event.time_ms, type(event).__name__, encode_event(event)
+        )
+        self._rows.insert(0, row)
+
+    def evaluation(self, k: int, time: int, signal: Any, told: tuple[str, str, str]) -> None:
+        """A strategy looked at a bar; `told` is (decision, refusal, view)."""
+        side = int(signal.side)
+        if not self._every and side == 0:
+            return
+        stream = self._plan.streams[k]
+        digest = hashlib.sha256(signal.tobytes()).hexdigest()[:16]
+        self._rows.append(
+            EvaluationRow(
+                self._session,
+                time,
+                k,
+                stream.label.strategy,
+                stream.label.symbol,
+                side,
+                stream.strategy.reasons[int(signal.reason)],
+                _known(float(signal.score)),
+                *told,
+                digest,
+            )
+        )
+
+    def signal(self, k: int, time: int, price: float, signal: Any) -> None:
+        """A signal with a side."""
+        self._rows.append(
+            SignalRow(
+                self._session,
+                time,
+                k,
+                int(signal.side),
+                price,
+                float(signal.stop_distance),
+                _known(float(signal.target_distance)),
+                _known(float(signal.score)),
+                self._plan.streams[k].strategy.reasons[int(signal.reason)],
+            )
+        )
+
+    def refusal(self, k: int, time: int, side: int, refusal: Refusal) -> None:
+        """A signal that became no order."""
+        self._rows.append(RefusalRow(self._session, time, k, side, refusal.name.lower()))
+
+    def intent(self, time: int, action: str, request: OrderRequest) -> None:
+        """What is about to be sent."""
+        self._rows.append(
+            IntentRow(
+                self._session,
+                time,
+                request.client_id,
+                action,
+                request.stream,
+                Slot(request.slot).name.lower(),
+                request.symbol,
+                request.side,
+                OrderKind(request.kind).name.lower(),
+                request.quantity,
+                request.price,
+                request.trigger_price,
+                request.reduce_only,
+                ExitReason(request.reason).name.lower(),
+            )
+        )
+
+    def order(self, time: int, order: WorkingOrder, answer: Answer | None = None) -> None:
+        """An order moved; by `answer` where it is one."""
+        asked = max(order.sent_ms, order.asked_ms, order.cancel_ms)
+        self._rows.append(
+            OrderRow(
+                self._session,
+                time,
+                order.request.client_id,
+                order.venue_id,
+                order.phase.value,
+                order.told_filled,
+                answer.code if answer else 0,
+                answer.text if answer else "",
+                float(time - asked) if answer else None,
+            )
+        )
+
+    def fill(self, k: int, slot: Slot, fill: VenueFill, reference: float) -> None:
+        """A fill that was booked."""
+        self._rows.append(
+            FillRow(
+                self._session,
+                fill.time_ms,
+                fill.trade_id,
+                fill.client_id,
+                k,
+                slot.name.lower(),
+                fill.symbol,
+                fill.side,
+                fill.price,
+                reference,
+                fill.quantity,
+                fill.fee_quote,
+                fill.is_maker,
+                fill.kind,
+                "main",
+            )
+        )
+
+    def trades(self, desk: str, trades: Records) -> None:
+        """Finished TRADE records."""
+        for trade in trades:
+            label = self._plan.streams[int(trade["stream"])].label
+            self._rows.append(
+                TradeRow(
+                    self._session,
+                    desk,
+                    int(trade["stream"]),
+                    label.strategy,
+                    label.symbol,
+                    int(trade["side"]),
+                    int(trade["entry_time"]),
+                    int(trade["exit_time"]),
+                    float(trade["quantity"]),
+                    float(trade["entry_price"]),
+                    float(trade["exit_price"]),
+                    float(trade["gross_quote"]),
+                    float(trade["fee_quote"]),
+                    float(trade["slippage_quote"]),
+                    float(trade["funding_quote"]),
+                    float(trade["net_quote"]),
+                    float(trade["risk_quote"]),
+                    ExitReason(int(trade["exit_reason"])).name.lower(),
+                    bytes(trade.tobytes()),
+                )
+            )
+
+    def account(self, time: int, desk: str, account: Any) -> None:
+        """The account at a close."""
+        self._rows.append(
+            EquityRow(
+                self._session,
+                time,
+                desk,
+                float(account.equity_quote),
+                float(account.cash_quote),
+                float(account.exposure_quote),
+            )
+        )
+
+    def positions(self, time: int, streams: Records) -> None:
+        """Every open position at a close."""
+        for k in range(len(streams)):
+            position = streams[k].position
+            if not position.quantity > 0.0:
+                continue
+            value = float(position.side * (position.mark_price - position.entry_price))
+            self._rows.append(
+                PositionRow(
+                    self._session,
+                    time,
+                    k,
+                    self._plan.streams[k].label.symbol,
+                    int(position.side),
+                    float(position.quantity),
+                    float(position.entry_price),
+                    float(position.mark_price),
+                    float(streams[k].orders[Slot.STOP].price),
+                    value * float(position.quantity),
+                )
+            )
+
+    def breaker(self, time: int, refusal: Refusal, action: str) -> None:
+        """The account was stopped, or goes on."""
+        self._rows.append(BreakerRow(self._session, time, refusal.name.lower(), action))
+
+    def feed(self, time: int, stream: str, detail: str, *, is_up: bool) -> None:
+        """A feed changed."""
+        self._rows.append(FeedRow(self._session, time, stream, is_up, detail))
+
+    def alert(self, time: int, alert: Alert) -> None:
+        """What a person is told."""
+        self._rows.append(
+            AlertRow(self._session, time, alert.level.value, alert.code, alert.text, alert.stream)
+        )

@@ -1,0 +1,328 @@
+"""Venue truth against stored truth: the same reading at the start, after a break, and at each bar.
+
+In order:
+1. fills that were missed are booked;
+2. orders that the venue does not list (any more) are asked about, those it lists are taken as
+   resting; orders that nobody here knows of are orphans and go, unless they are somebody else's;
+3. positions are compared, symbol by symbol;
+4. at the start only: a kept position without its stop or target is closed (or protected again); one
+   that the state does not know is a reason not to start (or is adopted).
+"""
+
+from __future__ import annotations
+
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.execution import Execution
+from tercel.app.live.parts import SessionParts
+from tercel.app.live.working import STRAY_STREAM, WorkingOrder
+from tercel.core import minute
+from tercel.core.codes import ExitReason, OrderKind, OrderStatus, Slot
+from tercel.core.jit import new
+from tercel.core.records import ENTRY_PLAN
+from tercel.domain.commands import CancelForeign, Level
+from tercel.domain.events import Answer, Outcome
+from tercel.domain.orders import (
+    OrderPhase,
+    OrderRequest,
+    OrderSnapshot,
+    PositionSnapshot,
+    VenueFill,
+    VenueSnapshot,
+    parse_client_id,
+)
+
+MISMATCHES_MIN = 2
+"""Readings in a row that must disagree before it is believed: news may still be on its way."""
+
+
+class Recovery:
+    """Compares a VenueSnapshot with what the session knows."""
+
+    def __init__(self, parts: SessionParts, execution: Execution) -> None:
+        self._parts = parts
+        self._execution = execution
+        self._mismatches: dict[str, int] = {}
+        self.refusal = ""
+        """Why the session cannot start; empty: it can."""
+
+    def reconcile(self, snapshot: VenueSnapshot, *, asked_ms: int, is_start: bool) -> None:
+        """Bring the session in line with `snapshot`, asked for at `asked_ms`."""
+        for fill in sorted(snapshot.fills, key=lambda each: (each.time_ms, each.trade_id)):
+            self.take_fill(fill)
+        self._compare_orders(snapshot, asked_ms)
+        held = {each.symbol: each for each in snapshot.positions}
+        if is_start:
+            self._meet(held, snapshot)
+        else:
+            self._compare_positions(held, asked_ms)
+
+    def take_fill(self, fill: VenueFill) -> None:
+        """Book a fill once, whoever tells it."""
+        parts = self._parts
+        if not parts.note_fill(f"{fill.symbol}:{fill.trade_id}", fill.time_ms):
+            return
+        parts.changed = True
+        order = parts.orders.find(fill.client_id) or self._by_venue_id(fill)
+        if order is not None:
+            self._execution.book(order, fill)
+        elif fill.symbol in parts.plan.symbols:
+            self._execution.outside(fill)
+
+    def _by_venue_id(self, fill: VenueFill) -> WorkingOrder | None:
+        for order in self._parts.orders.live():
+            if order.venue_id and order.venue_id == fill.venue_order_id:
+                return order
+        return None
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    def _compare_orders(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
+        parts = self._parts
+        listed = {each.client_id: each for each in snapshot.orders}
+        for order in list(parts.orders.live()):
+            there = listed.get(order.request.client_id)
+            if there is not None:
+                answer = Answer(
+                    Outcome.DONE, there.venue_id, there.phase, filled_quantity=there.filled_quantity
+                )
+                if order.phase in (OrderPhase.UNKNOWN, OrderPhase.SENT):
+                    self._execution.on_found(order.request.client_id, answer)
+            elif order.phase.is_over or max(order.sent_ms, order.acked_ms) >= asked_ms:
+                continue
+            else:
+                # Filled, triggered, cancelled by somebody, or never there: the venue tells.
+                parts.query(order)
+        for client_id, each in listed.items():
+            known = parts.orders.find(client_id)
+            if known is None or not known.is_live:
+                self._judge_stranger(each, is_ours=known is not None)
+
+    def _judge_stranger(self, each: OrderSnapshot, *, is_ours: bool) -> None:
+        """An open order that the session does not count on."""
+        parts = self._parts
+        ours = is_ours or parse_client_id(each.client_id) is not None
+        flat = not any(
+            parts.stream(k).position.quantity > 0.0 for k in parts.plan.streams_of(each.symbol)
+        )
+        if ours or (each.reduce_only and flat):
+            parts.asked.append(
+                CancelForeign(each.client_id, each.venue_id, each.symbol, each.is_conditional)
+            )
+            parts.alert(
+                Level.WARNING,
+                AlertCode.ORPHAN_CANCELLED,
+                f"{each.symbol}: {each.client_id or each.venue_id} belongs to no position",
+            )
+        else:
+            parts.alert(
+                Level.WARNING,
+                AlertCode.FOREIGN_ORDER,
+                f"{each.symbol}: order {each.client_id or each.venue_id} is not ours; left alone",
+            )
+
+    # --- positions -------------------------------------------------------------------------------
+
+    def known_quantity(self, symbol: str) -> float:
+        """What the session holds in `symbol`, base, longs positive."""
+        parts = self._parts
+        return sum(
+            float(parts.stream(k).position.side * parts.stream(k).position.quantity)
+            for k in parts.plan.streams_of(symbol)
+        )
+
+    def _lot(self, symbol: str) -> float:
+        return self._parts.lot_of(self._parts.plan.streams_of(symbol)[0])
+
+    def _differs(self, symbol: str, held: dict[str, PositionSnapshot]) -> float:
+        """What the venue holds beyond what the session knows; 0 within half a lot."""
+        venue = held[symbol].quantity if symbol in held else 0.0
+        difference = venue - self.known_quantity(symbol)
+        slack = max(0.5 * self._lot(symbol), 1e-9 * abs(venue))
+        return difference if abs(difference) > slack else 0.0
+
+    def _compare_positions(self, held: dict[str, PositionSnapshot], asked_ms: int) -> None:
+        parts = self._parts
+        busy = {
+            order.request.symbol
+            for order in parts.orders.live()
+            if order.is_unsettled
+            or order.request.kind == OrderKind.MARKET
+            or order.sent_ms >= asked_ms
+        }
+        for symbol in parts.plan.symbols:
+            difference = self._differs(symbol, held)
+            if difference == 0.0 or symbol in busy:
+                self._mismatches.pop(symbol, None)
+                if difference == 0.0 and symbol in parts.flags.mismatched:
+                    parts.flags.mismatched.discard(symbol)
+                    parts.alert(
+                        Level.INFO, AlertCode.POSITION_MATCHES, f"{symbol}: the venue agrees again"
+                    )
+                continue
+            self._mismatches[symbol] = self._mismatches.get(symbol, 0) + 1
+            if self._mismatches[symbol] < MISMATCHES_MIN:
+                parts.read_venue()
+            elif symbol not in parts.flags.mismatched:
+                self._believe(symbol, difference, held)
+
+    def _believe(self, symbol: str, difference: float, held: dict[str, PositionSnapshot]) -> None:
+        """The venue holds something else: what is gone is closed here too, the rest is told."""
+        parts = self._parts
+        known = self.known_quantity(symbol)
+        venue = held[symbol].quantity if symbol in held else 0.0
+        parts.flags.mismatched.add(symbol)
+        parts.alert(
+            Level.CRITICAL,
+            AlertCode.POSITION_MISMATCH,
+            f"{symbol}: the venue holds {venue:g}, the session {known:g}; no entries in it",
+        )
+        if known * difference < 0.0 and venue * known >= 0.0:
+            mark = held[symbol].mark_price if symbol in held else 0.0
+            self._close_gone(symbol, abs(difference), mark)
+
+    def _close_gone(self, symbol: str, quantity: float, mark: float) -> None:
+        """Somebody closed (part of) our position without a trade that we were told of."""
+        parts = self._parts
+        for k in parts.plan.streams_of(symbol):
+            position = parts.stream(k).position
+            if not position.quantity > 0.0 or not quantity > 0.0:
+                continue
+            part = min(quantity, float(position.quantity))
+            quantity -= part
+            fill = VenueFill(
+                trade_id=f"gone-{parts.now}-{k}",
+                client_id="",
+                venue_order_id="",
+                symbol=symbol,
+                side=-int(position.side),
+                price=mark if mark > 0.0 else float(position.mark_price),
+                quantity=part,
+                fee_quote=0.0,
+                is_maker=False,
+                time_ms=parts.now,
+            )
+            self._execution.outside(fill)
+
+    # --- the start -------------------------------------------------------------------------------
+
+    def _meet(self, held: dict[str, PositionSnapshot], snapshot: VenueSnapshot) -> None:
+        parts = self._parts
+        listed = {each.client_id for each in snapshot.orders}
+        for k in range(len(parts.desk.rows)):
+            if parts.stream(k).position.quantity > 0.0:
+                self._check_kept(k, listed)
+        for symbol in parts.plan.symbols:
+            difference = self._differs(symbol, held)
+            if difference == 0.0:
+                continue
+            known = self.known_quantity(symbol)
+            if known != 0.0 and known * difference < 0.0:
+                mark = held[symbol].mark_price if symbol in held else 0.0
+                self._close_gone(symbol, min(abs(difference), abs(known)), mark)
+            elif symbol in held:
+                self._meet_unknown(symbol, difference, held[symbol])
+
+    def _check_kept(self, k: int, listed: set[str]) -> None:
+        """A kept position: its stop and targets must rest."""
+        parts = self._parts
+        stream = parts.stream(k)
+        missing = []
+        for slot in (Slot.STOP, *(Slot.TARGET_1, Slot.TARGET_2, Slot.TARGET_3, Slot.TARGET_4)):
+            if stream.orders[slot].status != OrderStatus.RESTING:
+                continue
+            orders = parts.orders.of(k, slot)
+            if not any(order.request.client_id in listed for order in orders):
+                missing.append(slot.name.lower())
+        if not missing:
+            return
+        closes = parts.rules.session.on_unprotected == "close"
+        if closes:
+            self._execution.ask_close(k, ExitReason.UNPROTECTED)
+        parts.alert(
+            Level.CRITICAL,
+            AlertCode.UNPROTECTED_POSITION_ON_STARTUP,
+            f"{parts.symbol_of(k)}: {' and '.join(missing)} missing at the venue; "
+            + ("closing at market" if closes else "placing again"),
+            k,
+        )
+
+    def _meet_unknown(self, symbol: str, difference: float, held: PositionSnapshot) -> None:
+        parts = self._parts
+        what = f"{symbol}: the venue holds {held.quantity:g} at {held.entry_price:g}"
+        free = [
+            k for k in parts.plan.streams_of(symbol) if not parts.stream(k).position.quantity > 0.0
+        ]
+        if parts.rules.session.on_unknown_position == "adopt" and free:
+            self._adopt(free[0], difference, held)
+            parts.alert(Level.CRITICAL, AlertCode.POSITION_ADOPTED, f"{what}: adopted", free[0])
+            return
+        self.refusal = (
+            f"{what}, which the state does not know; close it, or adopt it with "
+            "--set session.on_unknown_position=adopt"
+        )
+        parts.alert(Level.CRITICAL, AlertCode.UNKNOWN_POSITION, self.refusal)
+
+    def _adopt(self, k: int, quantity: float, held: PositionSnapshot) -> None:
+        """The position becomes a trade of stream `k`, with a stop at a fixed distance."""
+        parts = self._parts
+        side = 1 if quantity > 0.0 else -1
+        plan = new(ENTRY_PLAN)
+        plan.stop_distance = held.entry_price * parts.rules.session.adopt_stop_fraction
+        plan.target_distance = plan.score = float("nan")
+        plan.time, plan.price = parts.now, held.entry_price
+        minute.readmit(parts.desk.account, parts.stream(k), plan, side, abs(quantity))
+        fill = VenueFill(
+            trade_id=f"adopted-{parts.now}",
+            client_id="",
+            venue_order_id="",
+            symbol=held.symbol,
+            side=side,
+            price=held.entry_price,
+            quantity=abs(quantity),
+            fee_quote=0.0,
+            is_maker=False,
+            time_ms=parts.now,
+            reference_price=held.entry_price,
+        )
+        request = OrderRequest(
+            "", held.symbol, side, OrderKind.MARKET, abs(quantity), stream=k, slot=Slot.ENTRY
+        )
+        order = WorkingOrder(request, OrderPhase.FILLED, left=abs(quantity))
+        self._execution.book_for(k, Slot.ENTRY, fill, order)
+        parts.changed = True
+        self._execution.sync(k)
+
+    # --- the kill switch -------------------------------------------------------------------------
+
+    def flatten_strays(self, snapshot: VenueSnapshot) -> bool:
+        """Close at the venue what no stream knows of; whether nothing is left there."""
+        parts = self._parts
+        clean = True
+        for each in snapshot.positions:
+            if each.symbol not in parts.plan.symbols:
+                continue
+            clean = False
+            difference = self._differs(each.symbol, {each.symbol: each})
+            if difference == 0.0 or parts.orders.of(STRAY_STREAM, Slot.CLOSE):
+                continue
+            request = OrderRequest(
+                parts.orders.next_id(STRAY_STREAM, Slot.CLOSE),
+                each.symbol,
+                -1 if difference > 0.0 else 1,
+                OrderKind.MARKET,
+                abs(difference),
+                reduce_only=True,
+                stream=STRAY_STREAM,
+                slot=Slot.CLOSE,
+                reason=int(ExitReason.KILL_SWITCH),
+            )
+            parts.place(parts.new_order(request))
+        for order in snapshot.orders:
+            if order.symbol in parts.plan.symbols:
+                clean = False
+                parts.asked.append(
+                    CancelForeign(
+                        order.client_id, order.venue_id, order.symbol, order.is_conditional
+                    )
+                )
+        return clean

@@ -1,0 +1,396 @@
+"""The session: one writer, one event at a time, no I/O.
+
+`handle(event)` moves the trading state and returns what is to be done, in order: rows for the
+journal and the state to keep first, then orders and questions for the venue. `next_turn` gives the
+events that a session asks itself (each stream's decision at a close); whoever drives it hands them
+back before anything else, so that a fill may come between two decisions.
+
+Nothing here knows whether it is a replay, paper or live: those differ in who feeds the events and
+who carries out the commands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.desk import Desk, MinuteBoard
+from tercel.app.live.execution import Execution
+from tercel.app.live.ghost import Beside
+from tercel.app.live.guard import Guard
+from tercel.app.live.keeping import image_of, kept_state, restore_books
+from tercel.app.live.operator import Operator
+from tercel.app.live.parts import SessionParts, SessionRules
+from tercel.app.live.plan import SessionPlan
+from tercel.app.live.recorder import Recorder
+from tercel.app.live.recovery import Recovery
+from tercel.app.live.signals import SignalMaker
+from tercel.app.live.working import WorkingOrders
+from tercel.core.codes import OrderStatus, Refusal, Side, Slot
+from tercel.core.market import market_step
+from tercel.domain.commands import Command, EndSession, Level, SaveState, WriteJournal
+from tercel.domain.errors import StrategyError
+from tercel.domain.events import (
+    BarsClosed,
+    CancelAnswered,
+    Decide,
+    Event,
+    FeedNews,
+    Filled,
+    FundingPaid,
+    JournalNews,
+    MarketView,
+    MinuteEnded,
+    OperatorAsked,
+    OrderFound,
+    OrderUpdate,
+    Placed,
+    TimerFired,
+    VenueRead,
+)
+from tercel.domain.session_state import SessionState
+
+KNOWN_NOTHING = MarketView()
+
+
+@dataclass(slots=True)
+class SessionMemory:
+    """What a session begins with."""
+
+    state: SessionState
+    session_id: str
+
+
+class Session:
+    """See the module's docstring."""
+
+    def __init__(self, plan: SessionPlan, rules: SessionRules, memory: SessionMemory) -> None:
+        state = memory.state
+        desk = Desk(plan)
+        recorder = Recorder(plan, memory.session_id, every_evaluation=True)
+        orders = WorkingOrders(memory.session_id, state.order_number)
+        self.parts = SessionParts(plan, rules, desk, orders, recorder)
+        self.kept = state
+        """What was kept last: fields that the session does not move stay as they are."""
+        self.session_id = memory.session_id
+        self.execution = Execution(self.parts)
+        self.guard = Guard(self.parts, self.execution)
+        self.recovery = Recovery(self.parts, self.execution)
+        self.beside = Beside(self.parts)
+        self.operator = Operator(self.parts, self.execution, self.recovery, self.beside)
+        self.maker = SignalMaker(plan)
+        self.is_ready = not rules.reads_venue
+        """Whether venue and state agree: before, bars are watched and nothing is decided."""
+        self._board = MinuteBoard(len(plan.series))
+        self._asked = self.maker.signals.copy()
+        self._suspended: set[int] = set()
+        self._turns: deque[Event] = deque()
+        self._close_time = 0
+        self._user_is_down = False
+        self._handlers: dict[type[Any], Callable[[Any], None]] = {
+            BarsClosed: self._on_bars,
+            Decide: self._on_decide,
+            MinuteEnded: self._on_minute_end,
+            Placed: lambda e: self.execution.on_placed(e.client_id, e.answer),
+            CancelAnswered: lambda e: self.execution.on_cancelled(e.client_id, e.answer),
+            OrderFound: lambda e: self.execution.on_found(e.client_id, e.answer),
+            OrderUpdate: self.execution.on_update,
+            Filled: lambda e: self.recovery.take_fill(e.fill),
+            FundingPaid: self.operator.book_funding,
+            VenueRead: self._on_venue_read,
+            FeedNews: self._on_feed,
+            JournalNews: self._on_journal,
+            OperatorAsked: self.operator.on_asked,
+            TimerFired: self._on_timer,
+        }
+        self._restore(state)
+
+    # --- from outside ----------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> list[Command]:
+        """Take one event; what is to be done, in order."""
+        parts = self.parts
+        parts.now = event.time_ms
+        self._handlers[type(event)](event)
+        self.operator.go_on()
+        self._tell_suspensions()
+        self.beside.compare(self.execution.trades)
+        self.execution.trades.clear()
+        asked, parts.asked = parts.asked, []
+        if isinstance(event, TimerFired) and not asked and not parts.changed:
+            return []
+        parts.recorder.input(event)
+        made: list[Command] = [WriteJournal(parts.recorder.take())]
+        if parts.changed:
+            parts.changed = False
+            self.kept = kept_state(self)
+            made.append(SaveState(self.kept))
+        made.extend(asked)
+        return made
+
+    def next_turn(self) -> Event | None:
+        """What the session asks itself next; None: nothing, the next event may come."""
+        return self._turns.popleft() if self._turns else None
+
+    def warm(self, events: list[BarsClosed]) -> None:
+        """History before the first event: strategies and market watch see it, nobody acts."""
+        for event in events:
+            board = self._board.show(event)
+            self.maker.step(board)
+            self._watch(board)
+
+    def image(self) -> bytes:
+        """Everything that decides, exact to the bit: with the same inputs it decides the same."""
+        return image_of(self)
+
+    # --- bars ------------------------------------------------------------------------------------
+
+    def _on_bars(self, event: BarsClosed) -> None:
+        parts = self.parts
+        board = self._board.show(event)
+        try:
+            signals = self.maker.step(board)
+        except StrategyError as error:
+            self._fail(error)
+            return
+        if event.is_late or not self.is_ready:
+            self._watch(board)
+            return
+        self.execution.release_holds()
+        self._close_time = event.open_time + parts.plan.bar_ms
+        self._asked[:] = signals
+        self._object(event)
+        mids = {
+            series: 0.5 * (view.bid + view.ask)
+            for series, view in zip(event.series, event.views, strict=False)
+            if view.bid > 0.0
+        }
+        self.beside.trade(board, signals, self._asked, mids)
+        stopped = parts.desk.settle(board, self._asked)
+        if stopped != Refusal.NONE:
+            self.operator.on_halt(stopped)
+        for k in range(len(parts.desk.rows)):
+            if parts.desk.awake[k]:
+                self._turns.append(Decide(event.time_ms, k))
+            elif board[parts.plan.streams[k].series].present:
+                self._note_evaluation(k, "none", Refusal.NONE)
+        self._turns.append(MinuteEnded(event.time_ms))
+        self.execution.sync_busy()
+
+    def _watch(self, board: Any) -> None:
+        """Bars nobody acts on still belong to what the account watches of the market."""
+        desk = self.parts.desk
+        for k in range(len(desk.rows)):
+            stream = desk.rows[k]
+            here = board[int(stream.series)]
+            if desk.account.watches and stream.leads and here.present:
+                market_step(desk.markets[int(stream.series)], here.bar, int(stream.bar_ms))
+
+    def _object(self, event: BarsClosed) -> None:
+        """Veto the signals that the session itself refuses, each with its reason."""
+        parts = self.parts
+        views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
+        stale: set[str] = set()
+        for k in np.flatnonzero(self._asked["side"] != Side.NONE):
+            view = views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
+            refusal = self._objection(int(k), view)
+            if refusal != Refusal.NONE and self._asked[k]["veto"] == 0:
+                self._asked[k]["veto"] = int(refusal)
+        for series, view in views.items():
+            if view.late_ms > parts.rules.session.fresh_ms_max:
+                stale.add(f"{parts.plan.series[series].symbol} {view.late_ms} ms")
+        if stale:
+            parts.alert(
+                Level.CRITICAL,
+                AlertCode.WEBSOCKET_STALE,
+                f"bars came late, no entries on them: {', '.join(sorted(stale))}",
+            )
+
+    def _objection(self, k: int, view: MarketView) -> Refusal:
+        """Why the session makes no entry for stream `k` now; NONE: it may."""
+        flags, rules = self.parts.flags, self.parts.rules
+        symbol = self.parts.symbol_of(k)
+        spread = (view.ask - view.bid) / (0.5 * (view.ask + view.bid)) if view.bid > 0.0 else 0.0
+        checks = (
+            (bool(flags.kill_latched), Refusal.KILLED),
+            (not flags.automation, Refusal.AUTOMATION_OFF),
+            (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
+            (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
+            (view.late_ms > rules.session.fresh_ms_max, Refusal.STALE_DATA),
+            (bool(view.trouble), Refusal.UNHEALTHY_FEED),
+            (0.0 < rules.session.spread_fraction_max < spread, Refusal.WIDE_SPREAD),
+            (symbol in flags.mismatched, Refusal.POSITION_MISMATCH),
+            (rules.nets_positions and self._is_taken(k, symbol), Refusal.SYMBOL_TAKEN),
+        )
+        return next((refusal for objects, refusal in checks if objects), Refusal.NONE)
+
+    def _is_taken(self, k: int, symbol: str) -> bool:
+        """Whether another stream holds the symbol, or is about to."""
+        return any(
+            other != k
+            and (
+                self.parts.stream(other).position.quantity > 0.0
+                or self.parts.stream(other).orders[Slot.ENTRY].status != OrderStatus.EMPTY
+            )
+            for other in self.parts.plan.streams_of(symbol)
+        )
+
+    def _on_decide(self, event: Decide) -> None:
+        parts, k = self.parts, event.stream
+        stream, signal = parts.stream(k), self._asked[k]
+        asks = signal["side"] != Side.NONE and signal["veto"] == 0
+        if asks and parts.rules.nets_positions and self._is_taken(k, parts.symbol_of(k)):
+            signal["veto"] = int(Refusal.SYMBOL_TAKEN)
+        entries_before = stream.orders[Slot.ENTRY].status
+        refused_before = stream.refusals.copy()
+        held = bool(stream.position.quantity > 0.0)
+        parts.desk.decide(k, self._board.rows, signal)
+        refused = np.flatnonzero(stream.refusals != refused_before)
+        refusal = Refusal(int(refused[0])) if len(refused) else Refusal.NONE
+        entered = (
+            entries_before == OrderStatus.EMPTY
+            and stream.orders[Slot.ENTRY].status != OrderStatus.EMPTY
+        )
+        decision = "entered" if entered else "refused" if refusal else "none"
+        if held and decision == "none":
+            decision = "suspended"
+        self._note_evaluation(k, decision, refusal)
+        if signal["side"] != Side.NONE or held or entered:
+            parts.changed = True
+        self.execution.sync(k)
+
+    def _note_evaluation(self, k: int, decision: str, refusal: Refusal) -> None:
+        parts, signal = self.parts, self._asked[k]
+        recorder = parts.recorder
+        told = refusal.name.lower() if refusal else ""
+        recorder.evaluation(k, self._close_time, signal, (decision, told, self.maker.view(k)))
+        if signal["side"] == Side.NONE:
+            return
+        price = float(self._board.rows[parts.plan.streams[k].series].bar.close)
+        recorder.signal(k, self._close_time, price, signal)
+        if refusal:
+            recorder.refusal(k, self._close_time, int(signal["side"]), refusal)
+
+    def _on_minute_end(self, _: MinuteEnded) -> None:
+        parts = self.parts
+        parts.desk.end_minute(self._close_time)
+        parts.recorder.account(self._close_time, "main", parts.desk.account)
+        parts.recorder.positions(self._close_time, parts.desk.streams)
+        self.beside.record(self._close_time)
+        if not parts.desk.is_flat():
+            parts.changed = True
+            if parts.rules.reads_venue:
+                parts.read_venue()
+
+    def _fail(self, error: StrategyError) -> None:
+        """A strategy cannot be trusted any more: no entries, protection stays, the session ends."""
+        parts = self.parts
+        parts.alert(Level.CRITICAL, AlertCode.STRATEGY_FAILED, str(error))
+        self.operator.stop("a strategy failed", exit_code=1)
+
+    # --- the rest --------------------------------------------------------------------------------
+
+    def _on_venue_read(self, event: VenueRead) -> None:
+        parts = self.parts
+        asked_ms, parts.venue_asked_ms = parts.venue_asked_ms, 0
+        parts.venue_read_ms = parts.now
+        if event.snapshot is None:
+            parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
+            return
+        is_start = not self.is_ready
+        if is_start and self.kept.kernel is None:
+            self._open_account(event.snapshot.wallet_quote)
+        self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
+        self.operator.on_snapshot(event.snapshot)
+        parts.changed = True
+        if not is_start:
+            return
+        if self.recovery.refusal:
+            parts.asked.append(EndSession(1, self.recovery.refusal))
+            return
+        self.is_ready = True
+        self.execution.sync_all()
+        parts.alert(
+            Level.INFO,
+            AlertCode.SESSION_STARTED,
+            f"wallet {event.snapshot.wallet_quote:,.2f}, "
+            f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders",
+        )
+
+    def _open_account(self, wallet_quote: float) -> None:
+        """The first start: the venue's wallet is what there is."""
+        account = self.parts.desk.account
+        for name in ("start_quote", "cash_quote", "equity_quote", "peak_equity"):
+            account[name] = wallet_quote
+        account.day_start_equity = wallet_quote
+        self.beside.open_accounts(wallet_quote)
+
+    def _on_feed(self, event: FeedNews) -> None:
+        parts = self.parts
+        parts.recorder.feed(parts.now, event.stream, event.detail, is_up=event.is_up)
+        code = AlertCode.FEED_UP if event.is_up else AlertCode.FEED_DOWN
+        level = Level.INFO if event.is_up else Level.WARNING
+        parts.alert(level, code, f"{event.stream}: {event.detail}")
+        if event.stream == "user" and parts.rules.reads_venue:
+            # While it is down the venue is polled: what happened meanwhile is not told again.
+            self._user_is_down = not event.is_up
+            parts.read_venue()
+
+    def _on_journal(self, event: JournalNews) -> None:
+        self.parts.flags.journal_is_up = event.is_up
+        code = AlertCode.JOURNAL_UP if event.is_up else AlertCode.JOURNAL_DOWN
+        level = Level.INFO if event.is_up else Level.CRITICAL
+        self.parts.alert(level, code, event.detail or "entries are blocked")
+
+    def _on_timer(self, _: TimerFired) -> None:
+        parts = self.parts
+        session = parts.rules.session
+        if parts.venue_asked_ms and parts.now - parts.venue_asked_ms > session.silent_ms_max:
+            # Its answer is not coming any more.
+            parts.venue_asked_ms = 0
+            parts.read_venue()
+        if not self.is_ready:
+            parts.read_venue()
+            return
+        if self._user_is_down and parts.now - parts.venue_read_ms > session.answer_ms_max:
+            parts.read_venue()
+        self.guard.look()
+
+    def _tell_suspensions(self) -> None:
+        """Once when a position opens, once when it is closed; never at each bar."""
+        parts = self.parts
+        held = parts.desk.streams["position"]["quantity"] > 0.0
+        if not held.any() and not self._suspended:
+            return
+        for k in range(len(held)):
+            if held[k] and k not in self._suspended:
+                self._suspended.add(k)
+                parts.alert(
+                    Level.INFO,
+                    AlertCode.EVALUATION_SUSPENDED,
+                    f"{parts.symbol_of(k)}: active_position_open",
+                    k,
+                )
+            elif not held[k] and k in self._suspended:
+                self._suspended.discard(k)
+                parts.alert(Level.INFO, AlertCode.EVALUATION_RESUMED, parts.symbol_of(k), k)
+
+    def _restore(self, state: SessionState) -> None:
+        """What an earlier run kept."""
+        parts, flags = self.parts, self.parts.flags
+        restore_books(self, state)
+        for saved in state.orders:
+            parts.orders.restore(saved)
+        for key in state.seen_fills:
+            parts.seen[key] = state.fills_since_ms
+        flags.is_paused = state.is_paused
+        flags.kill_latched = state.kill_latched
+        at_start = parts.rules.automation_at_start
+        flags.automation = bool(state.automation_enabled) if at_start is None else at_start
+        held = parts.desk.streams["position"]["quantity"] > 0.0
+        self._suspended = {int(k) for k in np.flatnonzero(held)}

@@ -1,0 +1,213 @@
+"""The orders of a session: what was asked for, where each is in its life, and what should rest.
+
+The order table of a stream (`STREAM.orders`) says what should rest; `difference` compares it with
+what does. It is asked after every event, so that whatever went wrong is put right by the next one:
+nothing here remembers what it was about to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tercel.core.codes import OrderKind, OrderStatus, Slot
+from tercel.domain.orders import ClientId, OrderPhase, OrderRequest, follows, parse_client_id
+from tercel.domain.session_state import SavedOrder
+
+STRAY_STREAM = 999
+"""Stream number in the client id of an order that closes what no stream knows of."""
+OVER_KEPT = 2_000
+"""Orders that are over and remembered, for fills that are told late."""
+NO_PLAN = (math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True, eq=False)
+class WorkingOrder:
+    """One order from its request to its end."""
+
+    request: OrderRequest
+    phase: OrderPhase
+    venue_id: str = ""
+    left: float = 0.0
+    """Base that no booked fill has taken."""
+    told_filled: float = 0.0
+    """Base that the venue says is filled; more than what is booked while fills are on their way."""
+    sent_ms: int = 0
+    asked_ms: int = 0
+    """When the venue was last asked about it."""
+    unknown_ms: int = 0
+    """Since when nobody knows whether it is there; 0: known."""
+    cancel_ms: int = 0
+    """When its cancel was sent; 0: not."""
+    acked_ms: int = 0
+    plan: tuple[float, ...] = NO_PLAN
+    """Of an entry, fields of ENTRY_PLAN."""
+
+    @property
+    def booked(self) -> float:
+        """Base that booked fills took."""
+        return self.request.quantity - self.left
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the venue has told of more than the fills that are booked."""
+        return self.told_filled - self.booked > 1e-9 * self.request.quantity
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may rest at the venue as far as anybody knows, or fills of it are to come."""
+        return not self.phase.is_over or self.is_unsettled
+
+    @property
+    def rests(self) -> bool:
+        """Whether the venue has said that it rests."""
+        return self.phase in (OrderPhase.ACKED, OrderPhase.PARTLY_FILLED)
+
+    def move(self, news: OrderPhase) -> bool:
+        """Take `news`; whether it changed anything."""
+        if not follows(self.phase, news):
+            return False
+        self.phase = news
+        if news is not OrderPhase.UNKNOWN:
+            self.unknown_ms = 0
+        return True
+
+    def saved(self) -> SavedOrder:
+        """As it is kept."""
+        return SavedOrder(
+            self.request, self.phase, self.booked, self.venue_id, self.sent_ms, self.plan
+        )
+
+
+class WorkingOrders:
+    """Every order of a session by its client id."""
+
+    def __init__(self, session: str, number: int = 0) -> None:
+        self.session = session
+        self.number = number
+        """Of the last client id given out."""
+        self._all: dict[str, WorkingOrder] = {}
+        self._slots: dict[tuple[int, Slot], list[WorkingOrder]] = {}
+
+    def next_id(self, stream: int, slot: Slot) -> str:
+        """A client id that was never used."""
+        self.number += 1
+        return str(ClientId(self.session, stream, slot, self.number))
+
+    def add(self, order: WorkingOrder) -> None:
+        """A new order, or one that was kept."""
+        request = order.request
+        self._all[request.client_id] = order
+        self._slots.setdefault((request.stream, request.slot), []).append(order)
+        if len(self._all) > 2 * OVER_KEPT:
+            self._forget()
+
+    def restore(self, saved: SavedOrder) -> WorkingOrder:
+        """An order of an earlier run, of which nobody knows how it stands."""
+        phase = OrderPhase.UNKNOWN if not saved.phase.is_over else saved.phase
+        order = WorkingOrder(
+            saved.request,
+            phase,
+            saved.venue_id,
+            left=saved.request.quantity - saved.filled_quantity,
+            sent_ms=saved.sent_ms,
+            plan=saved.plan or NO_PLAN,
+        )
+        self.add(order)
+        parsed = parse_client_id(saved.request.client_id)
+        if parsed is not None and parsed.session == self.session:
+            self.number = max(self.number, parsed.number)
+        return order
+
+    def find(self, client_id: str) -> WorkingOrder | None:
+        """The order of that id; None: not ours, or long forgotten."""
+        return self._all.get(client_id)
+
+    def of(self, stream: int, slot: Slot) -> list[WorkingOrder]:
+        """Live orders of a slot, oldest first."""
+        there = self._slots.get((stream, slot))
+        if not there:
+            return []
+        live = [order for order in there if order.is_live]
+        if len(live) != len(there):
+            self._slots[stream, slot] = live
+        return live
+
+    def live(self) -> Iterator[WorkingOrder]:
+        """Every order that may rest at the venue."""
+        for key in list(self._slots):
+            yield from self.of(*key)
+
+    def unsettled(self) -> Iterator[WorkingOrder]:
+        """Orders whose fills are not all booked yet."""
+        return (order for order in self.live() if order.is_unsettled)
+
+    def _forget(self) -> None:
+        """Drop the oldest orders that are over."""
+        over = [key for key, order in self._all.items() if not order.is_live]
+        for key in over[: max(len(over) - OVER_KEPT, 0)]:
+            del self._all[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What should rest in a slot."""
+
+    kind: OrderKind
+    side: int
+    quantity: float
+    price: float
+    """Limit or trigger price; NaN for market."""
+    reason: int
+
+
+def wanted_in(stream: Any, slot: Slot) -> Wanted | None:
+    """What the order table of `stream` asks for in `slot`; None: nothing.
+
+    A stop that has triggered is left as it is: its quantity is what the venue still works on.
+    """
+    order = stream.orders[slot]
+    status = int(order.status)
+    if status == OrderStatus.EMPTY:
+        return None
+    kind = OrderKind(int(order.kind))
+    if status == OrderStatus.TRIGGERED and slot in (Slot.STOP, Slot.TRAIL):
+        kind = OrderKind.STOP
+    price = math.nan if kind == OrderKind.MARKET else float(order.price)
+    return Wanted(kind, int(order.side), float(order.quantity), price, int(order.reason))
+
+
+def fits(order: WorkingOrder, wanted: Wanted, price_slack: float, quantity_slack: float) -> bool:
+    """Whether `order` is what is wanted, but for less than the slacks (price units and base)."""
+    request = order.request
+    if request.kind != wanted.kind or request.side != wanted.side:
+        return False
+    if abs(order.left - wanted.quantity) > quantity_slack:
+        return False
+    if wanted.kind == OrderKind.MARKET:
+        return True
+    price = request.trigger_price if request.is_conditional else request.price
+    return price is not None and (price == wanted.price or abs(price - wanted.price) < price_slack)
+
+
+def request_for(
+    wanted: Wanted, *, client_id: str, symbol: str, stream: int, slot: Slot
+) -> OrderRequest:
+    """The order that asks for it."""
+    conditional = wanted.kind == OrderKind.STOP
+    priced = wanted.kind in (OrderKind.LIMIT, OrderKind.POST_ONLY)
+    return OrderRequest(
+        client_id=client_id,
+        symbol=symbol,
+        side=wanted.side,
+        kind=wanted.kind,
+        quantity=wanted.quantity,
+        price=wanted.price if priced else None,
+        trigger_price=wanted.price if conditional else None,
+        reduce_only=slot is not Slot.ENTRY,
+        stream=stream,
+        slot=slot,
+        reason=wanted.reason,
+    )
