@@ -16,6 +16,7 @@ from tests.docs.pages import ROOT, everything, page
 
 import tercel.core.indicators
 from tercel.app.key_figures import DEFINITIONS
+from tercel.app.live.state_codec import NAMES
 from tercel.app.statistics import Statistics
 from tercel.app.strategies import REQUIRED, built_in_names, load_strategy
 from tercel.app.verdict import HEADLINES
@@ -24,6 +25,8 @@ from tercel.core.breakers import TABLE
 from tercel.core.plan import TradePlan
 from tercel.core.records import BAR, CONTEXT, TRADE
 from tercel.domain.bars import BAR_COLUMNS, TIMEFRAME_MS, VENUES
+from tercel.domain.journal import TABLES
+from tercel.entry.cli.journal import Kind
 
 STEP_NAME = re.compile(r"\w+_(step|push)|bar_vwap")
 
@@ -168,6 +171,13 @@ def test_every_field_of_a_plan_is_described() -> None:
     assert missing(fields, page("docs/fills.md").text) == []
 
 
+def test_state_keys_journal_tables_and_what_can_be_shown_are_listed() -> None:
+    text = page("docs/journal.md").text
+    assert missing(NAMES, text) == []
+    assert missing([f"journal_{name}" for name in TABLES], text) == []
+    assert missing(Kind, text) == []
+
+
 def test_venues_timeframes_and_columns_are_listed() -> None:
     text = page("docs/data.md").text
     for name in (*VENUES, *TIMEFRAME_MS):
@@ -182,6 +192,9 @@ def test_environment_variables_and_make_verbs_are_in_the_readme() -> None:
         "TERCEL_CONFIG_DIR",
         "TERCEL_TEST_DATA",
         "TERCEL_TEST_DATA_REQUIRED",
+        "TERCEL_TEST_SERVERS_REQUIRED",
+        "TERCEL_STATE_URL",
+        "TERCEL_JOURNAL_URL",
         "NO_COLOR",
     )
     assert missing((*variables, "TERCEL__GROUP__FIELD"), text) == []

@@ -46,6 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.drift:drift",
         "Do recent trades still look like those of the backtest?",
     ),
+    "journal": (
+        "tercel.entry.cli.journal:journal",
+        "What sessions wrote down: trades, orders, refusals, alerts and more.",
+    ),
     "data": (
         "tercel.entry.cli.data:app",
         "The data lake: import, fetch, list, check, repair, export, synthetic markets.",

@@ -1,0 +1,182 @@
+"""`tercel journal`: what sessions wrote down, as a user asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.entry.conftest import Run
+from tests.journal_rows import row, rows, step
+
+from tercel import bootstrap
+from tercel.domain.journal import (
+    TABLES,
+    AlertRow,
+    EvaluationRow,
+    JournalRow,
+    OrderRow,
+    PositionRow,
+    SessionEndRow,
+    SessionRow,
+    TradeRow,
+)
+from tercel.domain.times import parse_time
+from tercel.entry.cli.journal import COLUMNS, Kind
+
+MOMENT = parse_time("2024-06-25 13:30") + 1_007
+
+
+def written(folder: Path, given: Sequence[JournalRow]) -> None:
+    """Add rows to the journal in the session folder below `folder`."""
+
+    async def write() -> None:
+        journal = bootstrap.open_journal("", folder / "session")
+        await journal.write(given)
+        await journal.close()
+
+    asyncio.run(write())
+
+
+def session(name: str, time_ms: int = MOMENT) -> SessionRow:
+    return SessionRow(
+        name, time_ms, "paper", "binance-usdm", "three_r", "BTCUSDT", "1m", "{}", b"\xff"
+    )
+
+
+def test_where_there_is_no_journal_it_says_so(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("journal trades")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: session/journal.sqlite: there is no journal yet; ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "session").exists()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_table_is_shown(run: Run, tmp_path: Path, kind: Kind) -> None:
+    written(tmp_path, [session("s1"), *rows(2)])
+    code, out, err = run("journal", str(kind), "s1")
+    assert (code, err) == (0, "")
+    assert " UTC" in out
+    code, out, err = run("journal", str(kind), "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert len(found) == (2 if kind is Kind.SESSIONS else 1)
+    assert set(COLUMNS[kind].split()) <= set(found[0])
+    assert set(TABLES[kind.table].__dataclass_fields__) <= set(found[0])
+
+
+def test_sessions_with_their_ends(run: Run, tmp_path: Path) -> None:
+    end = SessionEndRow("s1", MOMENT + 60_000, 0, "asked to stop")
+    written(tmp_path, [session("s1"), session("s2", MOMENT + 120_000), end])
+    _, out, _ = run("journal sessions")
+    first, second = [
+        line.split() for line in out.splitlines() if line.split()[:1] in (["s1"], ["s2"])
+    ]
+    assert first[:4] == ["s1", "2024-06-25", "13:30:01.007", "paper"]
+    assert first[-5:] == ["2024-06-25", "13:31:01.007", "asked", "to", "stop"]
+    assert second[:3] == ["s2", "2024-06-25", "13:32:01.007"]
+    assert second[-1] == "1m"
+    _, out, _ = run("journal sessions --json")
+    one, two = [json.loads(line) for line in out.splitlines()]
+    assert (one["exit_code"], one["end_ms"], one["image"]) == (0, MOMENT + 60_000, "/w==")
+    assert (two["exit_code"], two["end_ms"]) == (None, None)
+
+
+def test_the_latest_rows_of_every_session_or_of_one(run: Run, tmp_path: Path) -> None:
+    written(tmp_path, [each for n in range(30) for each in step(n, f"s{n % 2}")])
+
+    def numbers(words: str) -> list[int]:
+        code, out, _ = run(f"journal orders {words} --json")
+        assert code == 0
+        return [json.loads(line)["time_ms"] for line in out.splitlines()]
+
+    assert numbers("") == list(range(10, 30))
+    assert numbers("--last 3") == [27, 28, 29]
+    assert numbers("--last 0") == list(range(30))
+    assert numbers("s1 --last 3") == [25, 27, 29]
+    _, out, _ = run("journal orders --last 2")
+    assert "Session" in out
+    _, out, _ = run("journal orders s1 --last 2")
+    assert "Session" not in out
+    assert "planned" in out
+
+
+def test_rows_of_a_symbol(run: Run, tmp_path: Path) -> None:
+    """Few of many: more is read until there are enough."""
+    given = [
+        row(PositionRow, number, symbol="ETHUSDT" if number % 100 else "BTCUSDT")
+        for number in range(1000)
+    ]
+    written(tmp_path, [session("s1"), *given, *step(7)])
+    _, out, _ = run("journal positions --symbol BTCUSDT --last 3 --json")
+    found = [json.loads(line)["time_ms"] % 1000 for line in out.splitlines()]
+    assert found == [700, 800, 900]
+    _, out, _ = run("journal positions --symbol BTCUSDT --last 0 --json")
+    assert len(out.splitlines()) == 10
+    _, out, _ = run("journal positions --symbol BTCUSDT --last 50 --json")
+    assert len(out.splitlines()) == 10
+    _, out, _ = run("journal orders --symbol BTCUSDT --json")
+    assert len(out.splitlines()) == 1
+    code, out, _ = run("journal orders --symbol ETHUSDT")
+    assert (code, out.strip()) == (0, "no orders on ETHUSDT yet")
+    code, _, err = run("journal signals --symbol BTCUSDT")
+    assert code == 2
+    assert err.startswith("error: signals --symbol BTCUSDT: they do not name a symbol")
+
+
+def test_nothing_yet_and_an_unknown_session(run: Run, tmp_path: Path) -> None:
+    written(tmp_path, [session("s1"), session("s2")])
+    assert run("journal trades s1")[:2] == (0, "no trades of session s1 yet\n")
+    assert run("journal trades s1 --json") == (0, "", "")
+    code, _, err = run("journal trades s3")
+    assert code == 2
+    assert err == "error: no session 's3' in the journal; the latest: s1, s2\n"
+
+
+def test_values_as_people_read_them(run: Run, tmp_path: Path) -> None:
+    trade = row(
+        TradeRow, 2, side=-1, net_quote=-12.5, entry_price=math.nan, exit_time=MOMENT,
+        strategy="three_r", symbol="BTCUSDT", desk="main", exit_reason="stop",
+    )  # fmt: skip
+    alert = AlertRow("s1", MOMENT, "critical", "X", "[red]not markup[/red]", -1)
+    evaluation = row(EvaluationRow, 1, side=0, score=None, symbol="BTCUSDT")
+    written(tmp_path, [session("s1"), trade, alert, evaluation])
+    _, out, _ = run("journal trades s1")
+    [line] = [line for line in out.splitlines() if "three_r" in line]
+    assert line.split()[:6] == ["2024-06-25", "13:30:01.007", "main", "three_r", "BTCUSDT", "short"]
+    assert line.split()[-2:] == ["-12.5", "stop"]
+    assert "nan" not in out
+    assert "[red]not markup[/red]" in run("journal alerts s1")[1]
+    told = json.loads(run("journal trades --json")[1])
+    assert told["entry_price"] is None
+    assert told["record"].startswith("AAEC")
+    assert run("journal evaluations --symbol BTCUSDT")[0] == 0
+
+
+def test_an_order_that_was_answered(run: Run, tmp_path: Path) -> None:
+    answered = OrderRow("s1", MOMENT, "t-s1-0-0-1", "77", "rejected", 0.0, -2010, "no margin", 4.25)
+    written(tmp_path, [session("s1"), answered])
+    _, out, _ = run("journal orders s1")
+    for word in ("rejected", "-2010", "no margin", "4.25"):
+        assert word in out
+
+
+def test_the_journal_of_an_address(run: Run, tmp_path: Path) -> None:
+    written(tmp_path, [session("s1")])
+    elsewhere = f"journal.url=sqlite:///{tmp_path}/session/journal.sqlite"
+    code, out, _ = run(f"journal sessions --set session.folder=nowhere --set {elsewhere}")
+    assert code == 0
+    assert "s1" in out
+    code, _, err = run("journal sessions --set journal.url=postgresql://me:hunter2@127.0.0.1:1/db")
+    assert code == 1
+    assert "me:(hidden)@127.0.0.1:1/db: the journal cannot be opened" in err
+    assert "hunter2" not in err
+
+
+def test_what_there_is_no_table_for(run: Run) -> None:
+    code, _, err = run("journal everything")
+    assert code == 2
+    assert "'everything' is not one of 'sessions', 'trades'" in err
