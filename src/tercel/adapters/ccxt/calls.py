@@ -38,7 +38,7 @@ class CallFailedError(Exception):
         was_sent: bool = True,
         status: int = 0,
         code: int = 0,
-        retry_after_seconds: float | None = None,
+        is_told: bool = False,
     ) -> None:
         super().__init__(text)
         self.text = text
@@ -48,4 +48,5 @@ class CallFailedError(Exception):
         """HTTP status; 0: no answer came."""
         self.code = code
         """The venue's own number; 0: none."""
-        self.retry_after_seconds = retry_after_seconds
+        self.is_told = is_told
+        """Whether the text is the venue's own words, rather than those of a proxy on the way."""

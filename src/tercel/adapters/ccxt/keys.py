@@ -74,9 +74,11 @@ def read_env_file(path: Path) -> dict[str, str]:
         return {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        _check_private(path, os.fstat(file.fileno()))
-        raw = file.read(ENV_FILE_BYTES_MAX + 1)
+    try:
+        _check_private(path, os.fstat(descriptor))
+        raw = os.read(descriptor, ENV_FILE_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if len(raw) > ENV_FILE_BYTES_MAX:
         raise ConfigError(f"{path} is larger than {ENV_FILE_BYTES_MAX} bytes: that is no .env file")
     try:

@@ -196,16 +196,15 @@ class Link:
 
     def _judge(self, *said: Any) -> None:
         """ccxt's hook for errors: (status, reason, url, method, headers, body, parsed, ...)."""
-        status, reason, _url, _method, headers, body, parsed = said[:7]
+        status, _reason, _url, _method, headers, body, parsed = said[:7]
         code, words = self._dialect.read_error(parsed)
         if status < 400 and code == 0:
             return
-        text = self._words(words or f"HTTP {status} {reason}: {body}")
+        text = self._words(words or f"HTTP {status}: {body}")
         wait_seconds = self._dialect.wait_seconds(status, text, self._clock.now_ms())
         if wait_seconds is not None:
-            wait_seconds = max(wait_seconds, _retry_after(headers))
-            self._governor.hold(wait_seconds)
-        raise CallFailedError(text, status=status, code=code, retry_after_seconds=wait_seconds)
+            self._governor.hold(max(wait_seconds, _retry_after(headers)))
+        raise CallFailedError(text, status=status, code=code, is_told=bool(words))
 
     def _note_headers(self, *said: Any) -> str:
         """ccxt's hook for every answer: (status, reason, url, method, headers, body, ...)."""

@@ -70,17 +70,17 @@ def answer_to_query(error: CallFailedError) -> Answer:
 
 
 def read_error(body: Json) -> tuple[int, str]:
-    """(number, words) of `{"code": -2019, "msg": "Margin is insufficient."}`.
-
-    `{"code": 200, "msg": "success"}` and `{"code": "200", ...}` are answers, not errors.
+    """(number, words) of `{"code": -2019, "msg": "Margin is insufficient."}`; numbers of errors are
+    negative: `{"code": 200, "msg": "success"}` and `{"code": "200", ...}` are answers, number 0.
     """
-    if not isinstance(body, dict) or "code" not in body:
+    if not isinstance(body, dict):
         return 0, ""
+    words = str(body.get("msg") or "")
     try:
-        code = int(body["code"])
+        code = int(body.get("code") or 0)
     except (TypeError, ValueError):
-        return 0, ""
-    return (code, str(body.get("msg", ""))) if code < 0 else (0, "")
+        code = 0
+    return min(code, 0), words
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:
@@ -113,10 +113,11 @@ def _outcome(error: CallFailedError) -> Outcome:
     if error.status == 0 or error.status == 408 or error.code in AMBIGUOUS_CODES:
         return Outcome.AMBIGUOUS
     if error.status >= 500:
-        words = error.text.lower()
-        is_told = FAULTS.get(error.code) is Fault.BUSY
-        not_done = error.status == 503 and any(said in words for said in NOT_DONE_WORDS)
-        return Outcome.REFUSED if is_told or not_done else Outcome.AMBIGUOUS
+        # Not the words of a page: every 503 of every proxy is called "Service Unavailable".
+        words = error.text.lower() if error.is_told and error.status == 503 else ""
+        not_done = any(words.startswith(said) for said in NOT_DONE_WORDS)
+        is_numbered = FAULTS.get(error.code) is Fault.BUSY
+        return Outcome.REFUSED if is_numbered or not_done else Outcome.AMBIGUOUS
     return Outcome.REFUSED if error.code < 0 else Outcome.AMBIGUOUS
 
 

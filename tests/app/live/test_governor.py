@@ -1,0 +1,174 @@
+"""The rate governor on virtual time: who waits, who goes first, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from tercel.adapters.clock import VirtualClock
+from tercel.app.live.governor import PUBLIC, Governor, Priority
+from tercel.domain.live_settings import GovernorSettings
+from tercel.domain.times import MINUTE_MS
+
+START_MS = 1_700_000_040_000
+"""A full minute."""
+
+
+def governor(clock: VirtualClock, calls_max: int = 10, fraction: float = 1.0) -> Governor:
+    return Governor(
+        GovernorSettings(calls_max=calls_max, window_seconds=10.0, weight_fraction_max=fraction),
+        clock,
+    )
+
+
+async def test_token_bucket_logs_warning_with_caller_function_name_on_every_throttle() -> None:
+    """Ten calls in ten seconds leave at once; the eleventh and the twelfth wait and are named."""
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    with capture_logs() as logs:
+        for _ in range(10):
+            await turns.turn("fetch_balance", priority=Priority.ORDER)
+        assert (clock.now_ms(), logs) == (START_MS, [])
+        await turns.turn("cancel_order", priority=Priority.ORDER)
+        await turns.turn("create_order", priority=Priority.ORDER)
+    throttles = [(each["log_level"], each["caller"]) for each in logs]
+    assert throttles == [("warning", "cancel_order"), ("warning", "create_order")]
+    assert clock.now_ms() - START_MS == 2000
+    assert turns.throttled == 2
+
+
+async def test_no_window_of_ten_seconds_after_the_first_sees_more_than_the_limit() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    left: list[int] = []
+    for _ in range(60):
+        await turns.turn("place", priority=Priority.ORDER)
+        left.append(clock.now_ms())
+    steady = left[10:]
+    assert max(sum(0 <= other - one < 10_000 for other in steady) for one in steady) <= 10
+
+
+async def test_calls_queue_and_none_is_dropped() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock, calls_max=2)
+    done: list[int] = []
+
+    async def call(number: int) -> None:
+        await turns.turn(f"call {number}", priority=Priority.ORDER)
+        done.append(number)
+
+    await asyncio.gather(*(call(number) for number in range(50)))
+    assert done == list(range(50))
+    assert turns.waiting == 0
+
+
+async def test_cancels_and_protective_orders_go_first() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock, calls_max=1)
+    order: list[str] = []
+
+    async def call(name: str, priority: Priority) -> None:
+        await turns.turn(name, priority=priority)
+        order.append(name)
+
+    await call("first", Priority.ORDER)
+    await asyncio.gather(
+        call("read", Priority.READ),
+        call("entry", Priority.ORDER),
+        call("stop", Priority.URGENT),
+        call("cancel", Priority.URGENT),
+    )
+    assert order == ["first", "stop", "cancel", "entry", "read"]
+
+
+async def test_reads_leave_tokens_to_orders() -> None:
+    """Of ten tokens reads take seven: a stop that is needed now does not wait for a report."""
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    reads = [asyncio.create_task(turns.turn("read")) for _ in range(8)]
+    await asyncio.sleep(0)  # noqa: TID251 (lets the tasks begin)
+    assert sum(task.done() for task in reads) == 7
+    await turns.turn("place", priority=Priority.URGENT)
+    assert clock.now_ms() == START_MS
+    await asyncio.gather(*reads)
+
+
+async def test_nothing_leaves_during_a_ban_not_even_a_cancel() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(120.0)
+    assert turns.held_ms() == 120_000
+    await turns.turn("cancel", priority=Priority.URGENT)
+    assert clock.now_ms() - START_MS >= 120_000
+    assert turns.held_ms() == 0
+
+
+async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(120.0)
+    turns.hold(1.0)
+    assert turns.held_ms() == 120_000
+
+
+async def test_the_venues_own_weight_is_kept_within_its_share() -> None:
+    """2400 a minute, of which 0.5 may be used: at 1195 a call of 40 waits for the next minute, one
+    that protects does not.
+    """
+    clock = VirtualClock(START_MS + 1000)
+    turns = governor(clock, fraction=0.5)
+    turns.note_weight(1195)
+    await turns.turn("stop", priority=Priority.URGENT, weight=1)
+    assert clock.now_ms() == START_MS + 1000
+    await turns.turn("read", weight=40)
+    assert clock.now_ms() >= START_MS + MINUTE_MS
+
+
+async def test_public_calls_have_no_bucket_but_obey_bans() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock, calls_max=1)
+    for _ in range(20):
+        await turns.turn("history", category=PUBLIC)
+    assert clock.now_ms() == START_MS
+    turns.hold(5.0)
+    await turns.turn("history", category=PUBLIC)
+    assert clock.now_ms() >= START_MS + 5000
+
+
+async def test_a_caller_that_gives_up_takes_nobodys_turn() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock, calls_max=1)
+    await turns.turn("first", priority=Priority.ORDER)
+    gone = asyncio.create_task(turns.turn("gone", priority=Priority.ORDER))
+    await asyncio.sleep(0)  # noqa: TID251 (lets the task begin)
+    gone.cancel()
+    await turns.turn("second", priority=Priority.ORDER)
+    assert clock.now_ms() - START_MS == 10_000
+
+
+async def test_a_clock_that_steps_back_gives_no_tokens() -> None:
+    class Stepping(VirtualClock):
+        step_ms = 0
+
+        def now_ms(self) -> int:
+            return super().now_ms() + self.step_ms
+
+    clock = Stepping(START_MS)
+    turns = governor(clock, calls_max=1)
+    await turns.turn("first", priority=Priority.ORDER)
+    clock.step_ms = -3_600_000
+    begun_ms = clock.now_ms()
+    await turns.turn("second", priority=Priority.ORDER)
+    assert clock.now_ms() - begun_ms == 10_000
+
+
+async def test_closing_lets_nobody_wait_for_ever() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(1e6)
+    waiting = asyncio.create_task(turns.turn("read"))
+    await asyncio.sleep(0)  # noqa: TID251 (lets the task begin)
+    await turns.close()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
