@@ -46,7 +46,7 @@ class SimulatorSettings(Group):
         ge=0, le=60_000, description="How long a request takes to the exchange, and its answer back"
     )
     trades_per_bar: int = Field(
-        ge=4, le=1_000, description="Trades that a bar is walked as, if its volume goes round"
+        ge=4, le=1_000, description="Trades that a bar with a volume is walked as"
     )
     book_levels: int = Field(ge=1, le=1_000, description="Price levels on each side of the book")
     spread_ticks: int = Field(

@@ -89,7 +89,7 @@ def test_the_ticks_of_a_bar_make_the_bar() -> None:
 lots = st.integers(1, 10**7)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     corners=st.lists(st.integers(1, 10**6), min_size=4, max_size=4),
     volume=lots,

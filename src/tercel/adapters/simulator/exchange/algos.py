@@ -171,5 +171,5 @@ class AlgoStore:
         return sum(len(algos) for algos in self._waiting.values())
 
     def of_symbol(self, symbol: str) -> Iterator[Conditional]:
-        """Every remembered one of the symbol, oldest first."""
-        return (algo for algo in self._by_id.values() if algo.symbol == symbol)
+        """Every remembered one of the symbol, newest first."""
+        return (algo for algo in reversed(self._by_id.values()) if algo.symbol == symbol)

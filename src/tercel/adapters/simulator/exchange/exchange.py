@@ -163,8 +163,9 @@ class Exchange:
     def orders(self, symbol: str, window: Window = EVERYTHING) -> list[OrderRow]:
         """Orders that rest or have ended."""
         self._state.instrument(symbol)
-        rows = (order.row() for order in self._state.orders.of_symbol(symbol))
-        return within(rows, window, lambda row: (row.created_ms, row.order_id))
+        newest = self._state.orders.of_symbol(symbol)
+        found = within(newest, window, lambda order: (order.created_ms, order.order_id))
+        return [order.row() for order in found]
 
     def conditional(self, ref: OrderRef) -> AlgoRow:
         """Raises ExchangeError -2013."""
@@ -179,8 +180,9 @@ class Exchange:
     def conditionals(self, symbol: str, window: Window = EVERYTHING) -> list[AlgoRow]:
         """Conditional orders, whatever became of them."""
         self._state.instrument(symbol)
-        rows = (algo.row() for algo in self._conditionals.store.of_symbol(symbol))
-        return within(rows, window, lambda row: (row.created_ms, row.algo_id))
+        newest = self._conditionals.store.of_symbol(symbol)
+        found = within(newest, window, lambda algo: (algo.created_ms, algo.algo_id))
+        return [algo.row() for algo in found]
 
     def trades(
         self, symbol: str, window: Window = EVERYTHING, order_id: int | None = None
@@ -189,7 +191,7 @@ class Exchange:
         self._state.instrument(symbol)
         rows = (
             trade
-            for trade in self._state.account.trades
+            for trade in reversed(self._state.account.trades)
             if trade.symbol == symbol and order_id in (None, trade.order_id)
         )
         return within(rows, window, lambda row: (row.time_ms, row.trade_id))
@@ -200,7 +202,7 @@ class Exchange:
         """What changed the wallet."""
         rows = (
             row
-            for row in self._state.account.incomes
+            for row in reversed(self._state.account.incomes)
             if symbol in (None, row.symbol) and kind in (None, row.kind)
         )
         return within(rows, window, lambda row: (row.time_ms, row.income_id))

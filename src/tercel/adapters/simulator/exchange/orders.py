@@ -150,5 +150,5 @@ class OrderStore:
         return sorted(found, key=lambda order: order.order_id)
 
     def of_symbol(self, symbol: str) -> Iterator[WorkingOrder]:
-        """Every remembered order of the symbol, oldest first."""
-        return (order for order in self._by_id.values() if order.symbol == symbol)
+        """Every remembered order of the symbol, newest first."""
+        return (order for order in reversed(self._by_id.values()) if order.symbol == symbol)

@@ -68,13 +68,15 @@ def generator(seed: int, symbol: str, open_time_ms: int) -> np.random.Generator:
 def path_trades(
     bar: Any, rules: Instrument, count: int, unknown_quote: float, draws: np.random.Generator
 ) -> list[PathTrade]:
-    """The bar's trades, `count` of them or fewer where the volume does not go round; none for a bar
-    without volume. A volume that is not known is taken to be worth `unknown_quote`.
+    """The bar's `count` trades, in whole lots where the volume goes round; none for a bar without
+    volume. A volume that is not known is taken to be worth `unknown_quote`.
     """
     prices = prices_of(bar)
     volume, bought = _volumes(bar, rules, unknown_quote)
-    unit = rules.lot_size if volume > count * rules.lot_size else UNIT
-    if volume < CORNERS * unit:
+    # Rounding bought and sold volume down to units loses less than two of them.
+    needed = count + 1
+    unit = rules.lot_size if volume >= needed * rules.lot_size else UNIT
+    if volume < needed * unit:
         return []
     way = path_prices(prices, rules.tick_size, count, draws)
     sides = _sides(way, _units(bought, unit), _units(volume - bought, unit), draws)
