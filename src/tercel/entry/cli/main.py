@@ -54,6 +54,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.data:app",
         "The data lake: import, fetch, list, check, repair, export, synthetic markets.",
     ),
+    "venue": (
+        "tercel.entry.cli.venue:venue",
+        "A simulated exchange on this machine that speaks a venue's own protocol.",
+    ),
     "strategies": (
         "tercel.entry.cli.strategies:strategies",
         "The strategies and their parameters.",

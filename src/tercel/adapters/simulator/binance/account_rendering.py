@@ -248,8 +248,10 @@ def account_position_v2_json(instrument: Instrument, row: PositionRow) -> Json:
     }
 
 
-def asset_json(row: BalanceRow) -> Json:
-    """An asset inside the account."""
+def asset_json(row: BalanceRow, opened_ms: int) -> Json:
+    """An asset inside the account. Clients pass over one that was never updated, so an untouched
+    wallet has the time at which the account was opened.
+    """
     return {
         "asset": row.asset,
         "walletBalance": quote_text(row.wallet_quote),
@@ -263,7 +265,7 @@ def asset_json(row: BalanceRow) -> Json:
         "crossUnPnl": quote_text(row.cross_unrealised_quote),
         "availableBalance": quote_text(row.available_quote),
         "maxWithdrawAmount": quote_text(max(row.available_quote, ZERO)),
-        "updateTime": row.updated_ms,
+        "updateTime": row.updated_ms or opened_ms,
     }
 
 
@@ -284,7 +286,7 @@ def account_totals_json(row: BalanceRow) -> Json:
     }
 
 
-def balance_json(row: BalanceRow) -> Json:
+def balance_json(row: BalanceRow, opened_ms: int) -> Json:
     """A row of the balances."""
     return {
         "accountAlias": "SgsR",
@@ -295,5 +297,5 @@ def balance_json(row: BalanceRow) -> Json:
         "availableBalance": quote_text(row.available_quote),
         "maxWithdrawAmount": quote_text(max(row.available_quote, ZERO)),
         "marginAvailable": True,
-        "updateTime": row.updated_ms,
+        "updateTime": row.updated_ms or opened_ms,
     }

@@ -62,7 +62,7 @@ def _symbols(given: Given) -> str | None:
 
 def balance(venue: VenueState, given: Given) -> Json:
     """The balances."""
-    return [balance_json(row) for row in venue.exchange.balances()]
+    return [balance_json(row, venue.opened_ms) for row in venue.exchange.balances()]
 
 
 def account(venue: VenueState, given: Given) -> Json:
@@ -73,7 +73,11 @@ def account(venue: VenueState, given: Given) -> Json:
         for each in venue.exchange.positions()
         if _is_live(each)
     ]
-    return {**account_totals_json(row), "assets": [asset_json(row)], "positions": positions}
+    return {
+        **account_totals_json(row),
+        "assets": [asset_json(row, venue.opened_ms)],
+        "positions": positions,
+    }
 
 
 def account_v2(venue: VenueState, given: Given) -> Json:
@@ -87,7 +91,7 @@ def account_v2(venue: VenueState, given: Given) -> Json:
         **_permissions(venue),
         "updateTime": 0,
         **account_totals_json(row),
-        "assets": [{**asset_json(row), "marginAvailable": True}],
+        "assets": [{**asset_json(row, venue.opened_ms), "marginAvailable": True}],
         "positions": positions,
     }
 

@@ -92,7 +92,7 @@ class BinanceFacade:
         exchange: Exchange,
         market: MarketBefore,
         settings: FacadeSettings,
-        plan: FaultPlan = FaultPlan(),  # noqa: B008 (frozen)
+        plan: FaultPlan | None = None,
         *,
         start_ms: int = 0,
         on_fault: Callable[[Fault, int], None] | None = None,
@@ -103,13 +103,14 @@ class BinanceFacade:
             exchange,
             Tape(instruments, market.history),
             settings,
-            FaultWatch(plan, start_ms, on_fault),
+            FaultWatch(plan or FaultPlan(), start_ms, on_fault),
             RateLedger(settings.limits),
-            ListenKeys(plan.seed, settings.limits.listen_key_ms),
+            ListenKeys(settings.credentials.key, settings.limits.listen_key_ms),
             settings.dialect,
             rules.maker_fee_rate,
             rules.taker_fee_rate,
             tuple(instruments),
+            start_ms,
             now_ms=start_ms,
         )
         self.public = PublicStreams(self.state)

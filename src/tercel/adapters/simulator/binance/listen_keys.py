@@ -10,10 +10,10 @@ from tercel.adapters.simulator.binance.wire import RefusalError
 
 
 class ListenKeys:
-    """The account's key, if there is one."""
+    """The account's key, if there is one. `account` decides what the keys look like."""
 
-    def __init__(self, seed: int, life_ms: int) -> None:
-        self._seed = seed
+    def __init__(self, account: str, life_ms: int) -> None:
+        self._account = account
         self._life_ms = life_ms
         self._made = 0
         self._until_ms = 0
@@ -23,7 +23,7 @@ class ListenKeys:
         """The key that lives, its life extended, or a new one."""
         if not self.is_alive(now_ms):
             self._made += 1
-            told = f"listen key {self._seed} {self._made}"
+            told = f"listen key {self._account} {self._made}"
             self.current = hashlib.sha256(told.encode()).hexdigest()
         self._until_ms = now_ms + self._life_ms
         return self.current

@@ -61,6 +61,8 @@ class VenueState:
     maker_fee_rate: Decimal
     taker_fee_rate: Decimal
     symbols: tuple[str, ...]
+    opened_ms: int
+    """When the account was opened: at the start of the simulation."""
     overlay: Overlay = field(default_factory=Overlay)
     now_ms: int = 0
 

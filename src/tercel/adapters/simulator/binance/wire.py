@@ -103,8 +103,10 @@ def fixed(value: Decimal, decimals: int) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """An amount with the decimals it has, never with an exponent."""
-    return f"{value:f}"
+    """An amount with as few decimals as it needs, never with an exponent: `1000000`, `0.05`."""
+    whole, point, rest = f"{value:f}".partition(".")
+    rest = rest.rstrip("0")
+    return f"{whole}{point}{rest}" if rest else whole
 
 
 def quote_text(value: Decimal) -> str:

@@ -60,6 +60,10 @@ METHODS: dict[str, Route] = {
 """By name. What is not here is answered as unknown."""
 
 
+_OF_THE_FRAME = ("apiKey", "returnRateLimits")
+"""Parameters of the frame rather than of the request in it."""
+
+
 class RequestStream:
     """Answers the frames of all connections to /ws-fapi/v1."""
 
@@ -80,7 +84,9 @@ class RequestStream:
             told = {"code": error.code, "msg": error.message}
             answer = {"id": asked.get("id"), "status": status, "error": told}
         if answer is not None:
-            session.send({**answer, "rateLimits": self._limits()}, now_ms, delay_ms=late_ms)
+            if _text(asked.get("params", {}).get("returnRateLimits", True)) == "true":
+                answer = {**answer, "rateLimits": self._limits()}
+            session.send(answer, now_ms, delay_ms=late_ms)
 
     def _answer(self, session: StreamSession, asked: Json) -> tuple[Json | None, int]:
         """The answer, and how much later it is to come; None: it is lost."""
@@ -118,7 +124,7 @@ class RequestStream:
         if route.security is Security.SIGNED:
             check_time(values, venue.settings.limits, venue.told_ms, self._facade.other_clock)
             check_signed_values(values, credentials.secret)
-        rest = {name: value for name, value in values.items() if name != "apiKey"}
+        rest = {name: value for name, value in values.items() if name not in _OF_THE_FRAME}
         return self._facade.perform(route, rest, here)
 
     def _limits(self) -> Json:

@@ -33,6 +33,9 @@ class Latency:
     """From venue to client."""
 
 
+AT_ONCE = Latency()
+
+
 class MemoryTransport(asyncio.Transport):
     """One end of a connection. `peer` is the other end, `protocol` whoever reads here."""
 
@@ -151,7 +154,7 @@ class MemoryConnector(aiohttp.BaseConnector):
     def __init__(
         self,
         servers: dict[Address, Callable[[], asyncio.Protocol]],
-        latency: Latency = Latency(),
+        latency: Latency = AT_ONCE,
         refuses: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(force_close=True)

@@ -175,7 +175,9 @@ class VenueServer:
             await socket.close(code=frame.close_code)
 
 
-def _cut(request: web.BaseRequest, response: web.StreamResponse | None = None) -> web.StreamResponse:
+def _cut(
+    request: web.BaseRequest, response: web.StreamResponse | None = None
+) -> web.StreamResponse:
     """Reset the connection; what is returned does not reach the client."""
     _reset(request)
     return response if response is not None else web.Response(status=500)
