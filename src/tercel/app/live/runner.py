@@ -1,0 +1,384 @@
+"""Runs a session live: one queue in, commands out.
+
+In the order of a start: venue clock, the venue itself, recovery (the session asks to read it and
+says whether it can begin), history into the same steps, then the streams and the loop. The state
+was read before any of it.
+
+The loop takes one event at a time. What the session asks for is carried out in its order: rows and
+state are durable before an order leaves; orders leave side by side, and their answers come back as
+events. Rows that no order waits for are written in batches beside the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from tercel.app.live.bar_collector import BarCollector
+from tercel.app.live.health import FeedHealth
+from tercel.app.live.latency import Latencies
+from tercel.app.live.session import Session
+from tercel.app.live.venue_clock import VenueClock
+from tercel.app.ports import FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
+from tercel.core.codes import Slot
+from tercel.domain.commands import (
+    Alert,
+    CancelForeign,
+    CancelOrder,
+    Command,
+    EndSession,
+    Level,
+    PlaceOrder,
+    QueryOrder,
+    ReadVenue,
+    SaveState,
+    WriteJournal,
+)
+from tercel.domain.errors import StorageError, TercelError, VenueError
+from tercel.domain.events import (
+    Answer,
+    BarsClosed,
+    CancelAnswered,
+    Event,
+    Fault,
+    FeedNews,
+    Filled,
+    FundingPaid,
+    JournalNews,
+    Operation,
+    OperatorAsked,
+    OrderFound,
+    OrderUpdate,
+    Outcome,
+    Placed,
+    TimerFired,
+    VenueRead,
+)
+from tercel.domain.journal import JournalRow, SessionEndRow
+from tercel.domain.session_state import SessionState
+
+log = structlog.get_logger(__name__)
+
+ROWS_AT_ONCE = 2_000
+"""Journal rows of one transaction while nobody waits for them."""
+FLUSH_SECONDS = 0.1
+"""Rows that no order waits for are written this often."""
+Told = Callable[[Command | Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a running session touches."""
+
+    venue: Venue
+    feed: MarketFeed
+    state: StateStore
+    journal: Journal
+    clock: VenueClock
+    health: FeedHealth
+    collector: BarCollector
+    history: Callable[[], Awaitable[list[BarsClosed]]]
+    """Bars before the first live one, as late ones, oldest first."""
+    taps: tuple[Callable[[FeedBar | FeedQuote], None], ...] = ()
+    """Told of every item of the feed: a simulated exchange fills from them."""
+    kill_file: Callable[[], bool] = field(default=lambda: False)
+    """Whether the KILL file lies there; it is taken away by asking."""
+
+
+class Runner:
+    """Keeps a session running until it ends."""
+
+    def __init__(self, session: Session, around: Surroundings, told: Told | None = None) -> None:
+        """`told` sees alerts, and events once they were handled: for a view."""
+        self.session = session
+        self.latencies = Latencies()
+        self._around = around
+        self._told = told
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._queue_max = session.parts.rules.session.queue_max
+        self._rows: deque[JournalRow] = deque()
+        self._state: SessionState | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._storing = asyncio.Lock()
+        self._journal_is_up = True
+        self._end: EndSession | None = None
+        self._queue_is_full = False
+        self._waiters: dict[int, asyncio.Future[None]] = {}
+
+    # --- from outside ----------------------------------------------------------------------------
+
+    def submit(self, operation: Operation, origin: str) -> asyncio.Future[None]:
+        """Ask an operation of the session; done once it was handled."""
+        event = OperatorAsked(self._around.clock.now_ms(), operation, origin)
+        done = asyncio.get_running_loop().create_future()
+        self._waiters[id(event)] = done
+        self._put(event)
+        return done
+
+    async def run(self, first_rows: tuple[JournalRow, ...]) -> int:
+        """Start, run and end; the exit code. Raises TercelError where it cannot start."""
+        around = self._around
+        try:
+            await self._store(list(first_rows), None)
+            await around.clock.start()
+            await around.venue.open()
+            self._spawn(self._read_news())
+            await self._recover()
+            if self._end is None:
+                await self._begin()
+            while self._end is None:
+                await self._take(await self._queue.get())
+            return await self._finish()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await around.feed.close()
+            await around.venue.close()
+
+    async def _recover(self) -> None:
+        """Until venue and state agree, or the session says why it cannot begin."""
+        self._put(TimerFired(self._around.clock.now_ms()))
+        self._spawn(self._tick())
+        while not self.session.is_ready and self._end is None:
+            await self._take(await self._queue.get())
+
+    async def _begin(self) -> None:
+        """History, then the streams."""
+        around = self._around
+        rows: list[JournalRow] = []
+        for event in await around.history():
+            for command in self.session.handle(event):
+                if isinstance(command, WriteJournal):
+                    rows.extend(command.rows)
+        await self._store(rows, None)
+        plan = self.session.parts.plan
+        await around.feed.open(plan.symbols, plan.series[0].timeframe)
+        self._spawn(self._read_feed())
+        self._spawn(self._flush())
+        self._spawn(around.clock.keep())
+
+    async def _finish(self) -> int:
+        end = self._end
+        code, why = (end.exit_code, end.why) if end else (0, "")
+        now = self._around.clock.now_ms()
+        rows = [*self._rows, SessionEndRow(self.session.session_id, now, code, why)]
+        self._rows.clear()
+        await self._store(rows, self.session.kept)
+        return code
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    async def _take(self, event: Event) -> None:
+        """One event, and whatever the session asks itself after it."""
+        turn: Event | None = event
+        while turn is not None:
+            commands = self.session.handle(turn)
+            await self._carry_out(commands)
+            self._tell(turn)
+            turn = self.session.next_turn()
+        done = self._waiters.pop(id(event), None)
+        if done is not None and not done.done():
+            done.set_result(None)
+        self._watch_queue()
+
+    async def _carry_out(self, commands: list[Command]) -> None:
+        sends = [each for each in commands if not isinstance(each, WriteJournal | SaveState)]
+        for command in commands:
+            if isinstance(command, WriteJournal):
+                self._rows.extend(command.rows)
+            elif isinstance(command, SaveState):
+                self._state = command.state
+        writes = [each for each in sends if isinstance(each, PlaceOrder | CancelOrder)]
+        is_stored = await self._store_all() if writes else True
+        for command in sends:
+            self._send(command, is_stored=is_stored)
+
+    def _send(self, command: Command, *, is_stored: bool) -> None:
+        """Let one command go; its answer comes as an event."""
+        if isinstance(command, PlaceOrder):
+            if not is_stored and command.request.slot is Slot.ENTRY:
+                refused = Answer(
+                    Outcome.REFUSED, fault=Fault.OTHER, text="journal or state is down"
+                )
+                self._put(Placed(self._now(), command.request.client_id, refused))
+                return
+            self._spawn(self._place(command))
+        elif isinstance(command, CancelOrder):
+            self._spawn(self._cancel(command))
+        elif isinstance(command, QueryOrder):
+            self._spawn(self._query(command))
+        elif isinstance(command, ReadVenue):
+            self._spawn(self._read(command))
+        elif isinstance(command, CancelForeign):
+            self._spawn(self._cancel_foreign(command))
+        elif isinstance(command, Alert):
+            log_at = {Level.INFO: log.info, Level.WARNING: log.warning}
+            log_at.get(command.level, log.critical)(command.code, detail=command.text)
+            self._tell(command)
+        elif isinstance(command, EndSession):
+            self._end = command
+
+    async def _place(self, command: PlaceOrder) -> None:
+        request = command.request
+        with self.latencies.measure("order to answer"):
+            answer = await self._around.venue.place(request)
+        self._put(Placed(self._now(), request.client_id, answer))
+
+    async def _cancel(self, command: CancelOrder) -> None:
+        answer = await self._around.venue.cancel(
+            command.client_id, command.symbol, is_conditional=command.is_conditional
+        )
+        self._put(CancelAnswered(self._now(), command.client_id, answer))
+
+    async def _query(self, command: QueryOrder) -> None:
+        answer = await self._around.venue.query(
+            command.client_id, command.symbol, is_conditional=command.is_conditional
+        )
+        self._put(OrderFound(self._now(), command.client_id, answer))
+
+    async def _cancel_foreign(self, command: CancelForeign) -> None:
+        answer = await self._around.venue.cancel(
+            command.client_id, command.symbol, is_conditional=command.is_conditional
+        )
+        if answer.outcome is not Outcome.DONE:
+            log.warning("orphan_not_cancelled", order=command.client_id, answer=answer.text)
+
+    async def _read(self, command: ReadVenue) -> None:
+        try:
+            snapshot = await self._around.venue.read(command.symbols, command.since_ms)
+        except VenueError as error:
+            self._put(VenueRead(self._now(), None, str(error)))
+        else:
+            self._put(VenueRead(self._now(), snapshot))
+
+    # --- storing ---------------------------------------------------------------------------------
+
+    async def _store_all(self) -> bool:
+        """Everything that waits to be stored; whether it is durable now."""
+        rows, state = list(self._rows), self._state
+        self._rows.clear()
+        self._state = None
+        return await self._store(rows, state)
+
+    async def _store(self, rows: list[JournalRow], state: SessionState | None) -> bool:
+        """Journal and state side by side; a failure blocks entries until it works again."""
+        if not rows and state is None:
+            return self._journal_is_up
+        async with self._storing:
+            try:
+                with self.latencies.measure("journal and state"):
+                    await asyncio.gather(self._write_rows(rows), self._write_state(state))
+            except StorageError as error:
+                self._rows.extendleft(reversed(rows))
+                self._state = self._state or state
+                if self._journal_is_up:
+                    self._journal_is_up = False
+                    self._put(JournalNews(self._now(), is_up=False, detail=str(error)))
+                return False
+            if not self._journal_is_up:
+                self._journal_is_up = True
+                self._put(JournalNews(self._now(), is_up=True))
+            return True
+
+    async def _write_rows(self, rows: list[JournalRow]) -> None:
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            await self._around.journal.write(rows[first : first + ROWS_AT_ONCE])
+
+    async def _write_state(self, state: SessionState | None) -> None:
+        if state is not None:
+            await self._around.state.write(state)
+
+    async def _flush(self) -> None:
+        """Rows and states that no order waits for."""
+        while True:
+            await self._around.clock.sleep(FLUSH_SECONDS)
+            await self._store_all()
+
+    # --- what comes in ---------------------------------------------------------------------------
+
+    async def _read_news(self) -> None:
+        async for news in self._around.venue.news():
+            self._put(stamped(news, self._now()))
+
+    async def _read_feed(self) -> None:
+        around = self._around
+        async for item in around.feed.items():
+            now = self._now()
+            if isinstance(item, FeedNews):
+                around.health.on_news(item, now)
+                self._put(stamped(item, now))
+                continue
+            for tap in around.taps:
+                tap(item)
+            if isinstance(item, FeedQuote):
+                around.health.on_quote(item)
+                continue
+            around.health.on_bar(item)
+            for event in around.collector.add(item, now):
+                self._put(event)
+
+    async def _tick(self) -> None:
+        """Deadlines, bars that waited long enough, feed health, the KILL file."""
+        around = self._around
+        seconds = self.session.parts.rules.session.timer_ms / 1000.0
+        while True:
+            await around.clock.sleep(seconds)
+            now = self._now()
+            for event in around.collector.due(now):
+                self._put(event)
+            if around.kill_file():
+                self._put(OperatorAsked(now, Operation.KILL, "the KILL file"))
+            if self.session.is_ready:
+                for change in around.health.changes(now):
+                    name = f"market {change.symbol}"
+                    self._put(FeedNews(now, name, change.is_up, change.detail))
+            self._put(TimerFired(now))
+
+    def _put(self, event: Event) -> None:
+        self._queue.put_nowait(event)
+
+    def _watch_queue(self) -> None:
+        """A queue that grows without end is a session that cannot keep up: no entries."""
+        is_full = self._queue.qsize() > self._queue_max
+        if is_full != self._queue_is_full:
+            self._queue_is_full = is_full
+            detail = f"{self._queue.qsize()} events wait"
+            self._put(JournalNews(self._now(), not is_full, detail))
+
+    def _now(self) -> int:
+        return self._around.clock.now_ms()
+
+    def _tell(self, what: Command | Event) -> None:
+        if self._told is not None:
+            self._told(what)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task of its own; one that fails ends the session, with its error in the log."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._settle)
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            return
+        text = str(error) if isinstance(error, TercelError) else f"{type(error).__name__}: {error}"
+        log.critical("task_failed", error=text, exc_info=error)
+        self._end = self._end or EndSession(1, text)
+        self._put(TimerFired(self._now()))
+
+
+def stamped(event: Event, now: int) -> Event:
+    """`event` with the moment at which it was taken up."""
+    if isinstance(event, OrderUpdate | Filled | FundingPaid | FeedNews):
+        return replace(event, time_ms=now)
+    return event
