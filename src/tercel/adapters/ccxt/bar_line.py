@@ -28,6 +28,11 @@ class BarLine:
         self.given_up = 0
         """Bars that were never got."""
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a bar waits for those before it."""
+        return bool(self._held)
+
     def add(self, item: FeedBar) -> None:
         """A closed bar came in, from the stream or over REST; one that went on already is left."""
         opened_ms = int(item.bar["open_time"][0])

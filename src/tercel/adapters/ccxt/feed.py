@@ -185,6 +185,10 @@ class CcxtFeed:
         symbol, bar = found
         self._add_bar(symbol, bar)
         self._release(symbol)
+        if self._lines[symbol].is_holding:
+            # It waits for those before it, and not for long: they are asked for at the next look.
+            self._fetch_due_ms[symbol] = 0
+            self._fetch_pause_ms.pop(symbol, None)
 
     def _guarded(self, read: _Read) -> _Read:
         def guarded(frame: Json) -> None:
@@ -251,7 +255,8 @@ class CcxtFeed:
 
     async def _fetch(self, symbol: str, start_ms: int, end_ms: int) -> None:
         try:
-            bars = await self.history(symbol, self._timeframe, start_ms, end_ms)
+            # Not cut at our clock's last bar: these are behind one that was told as final.
+            bars = await market.read_history(self._link, symbol, self._timeframe, start_ms, end_ms)
         except VenueError as error:
             log.warning("missing_bars_not_read", symbol=symbol, reason=str(error))
             return

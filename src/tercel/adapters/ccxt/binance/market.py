@@ -124,5 +124,5 @@ async def read_history(
         if len(page) == 0:
             break
         pages.append(page)
-        cursor = int(page["open_time"][-1]) + 1
+        cursor = int(page["open_time"][-1]) + bar_ms
     return np.concatenate(pages) if pages else np.zeros(0, dtype=BAR)
