@@ -200,7 +200,7 @@ def test_bars_that_a_lost_connection_missed_come_from_rest_in_their_order() -> N
 
 
 def test_a_bar_behind_a_gap_waits_for_the_missing_ones() -> None:
-    """Minute 1 had no final frame, and REST did not know it either; when minute 2 comes, it is asked
+    """Minute 1 had no final frame, nor did REST know it. When minute 2 comes, minute 1 is asked
     for once more, and minute 2 waits for the answer, which takes a second.
     """
 
