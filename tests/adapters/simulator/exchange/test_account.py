@@ -94,6 +94,14 @@ def test_fees_of_takers_and_makers() -> None:
     assert trader.wallet == START + D("9.9") - sum(fees)
 
 
+def test_a_wallet_counts_in_hundred_millionths() -> None:
+    """0.003 x 100.1 x 0.012345 % is 0.0000370720...: what is paid is rounded."""
+    trader = Trader(replace(RULES, taker_fee_rate=D("0.00012345"))).price(100)
+    trader.exchange.change_instrument(replace(INSTRUMENT, notional_min_quote=D(0)))
+    trader.buy("0.003")
+    assert trader.wallet == START - D("0.00003707")
+
+
 def test_the_break_even_price_counts_what_was_paid_and_realised() -> None:
     """Long 2 at 100.1 for a fee of 0.1001: even at 100.15005."""
     trader = Trader().price(100)

@@ -55,6 +55,14 @@ def test_the_life_of_a_stop(trader: Trader) -> None:
     assert trader.position().quantity == 0
 
 
+def test_the_engine_order_keeps_a_made_up_client_id_too(trader: Trader) -> None:
+    row = trader.stop(SELL, 1, 95)
+    trader.price(94)
+    placed = trader.algo(row.algo_id).actual_order_id
+    assert placed is not None
+    assert trader.state(placed).client_id == row.client_id
+
+
 @pytest.mark.parametrize(
     ("side", "kind", "trigger", "quiet", "fires"),
     [

@@ -215,3 +215,26 @@ def test_the_queue_for_deleveraging_is_led_by_winners(trader: Trader) -> None:
     assert trader.position().adl_quantile == 0
     trader.price(110)
     assert trader.position().adl_quantile == 4
+
+
+def test_buying_above_the_mark_has_to_be_backed_too() -> None:
+    """45 at 109 tie up 981, and are worth 405 less at once."""
+    trader = Trader().price(100)
+    trader.exchange.set_leverage(BTC, 5, trader.tick())
+    trader.book("99x50", "109x50")
+    with refused(-2019):
+        trader.buy(45)
+    trader.buy(30)
+
+
+def test_other_positions_bring_the_liquidation_price_closer(trader: Trader) -> None:
+    """20 ETH ask for 20 of maintenance, and lose 20 before BTC does."""
+    trader.price(100, symbol=ETH)
+    trader.buy(40)
+    alone = trader.position().liquidation_price
+    trader.buy(20, 100, symbol=ETH)
+    trader.price("99.9", 99, symbol=ETH)
+    assert trader.position(ETH).unrealised_quote == -20
+    # Each of the 40 then backs 40 less, at 99 % of its price.
+    expected = alone + D("39.8") / 40 / D("0.99")
+    assert trader.position().liquidation_price == pytest.approx(expected, abs=D("0.1"))
