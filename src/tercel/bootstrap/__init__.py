@@ -168,11 +168,11 @@ def open_state(url: str, folder: Path) -> StateStore:
 
 
 def open_journal(url: str, folder: Path, *, create: bool = True) -> Journal:
-    """The journal of sessions: at `url` (postgresql+asyncpg://, sqlite+aiosqlite:///PATH), else in
+    """The journal of sessions: at `url` (postgresql+asyncpg://, sqlite:///PATH), else in
     a file of `folder`. With `create` False one that is not there is an error when it is read.
 
     It connects when it is first asked. Raises ConfigError for an address of another kind.
     """
     from tercel.adapters.sql_journal import SqlJournal
 
-    return SqlJournal(url or f"sqlite+aiosqlite:///{folder / JOURNAL_FILE}", create=create)
+    return SqlJournal(url or folder / JOURNAL_FILE, create=create)

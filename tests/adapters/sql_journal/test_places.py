@@ -6,9 +6,12 @@ import sqlite3
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from tests.contract.servers import run_sql
 from tests.journal_rows import step
 
@@ -24,9 +27,8 @@ async def opened() -> AsyncIterator[Open]:
     """Opens a journal that is closed in the end."""
     made: list[SqlJournal] = []
 
-    def open_journal(url: str | Path, *, create: bool = True) -> SqlJournal:
-        address = url if isinstance(url, str) else f"sqlite+aiosqlite:///{url}"
-        made.append(SqlJournal(address, create=create))
+    def open_journal(url: str | Path) -> SqlJournal:
+        made.append(SqlJournal(url))
         return made[-1]
 
     yield open_journal
@@ -34,12 +36,16 @@ async def opened() -> AsyncIterator[Open]:
         await journal.close()
 
 
+def first(statement: str, connection: Connection) -> Any:
+    return connection.exec_driver_sql(statement).scalar()
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_nobody_else_may_read_the_file(tmp_path: Path, opened: Open) -> None:
-    path = tmp_path / "a" / "b" / "journal.sqlite"
+    path = tmp_path / "a" / "b? 100%" / "journal.sqlite"
     await opened(path).write(step(1))
     found = {each.name: mode(each) for each in path.parent.iterdir()}
     assert found == {f"journal.sqlite{end}": 0o600 for end in ("", "-wal", "-shm")}
@@ -50,12 +56,10 @@ async def test_what_was_written_is_synced(tmp_path: Path, opened: Open) -> None:
     """FULL, in a write-ahead log: the commit itself survives a power cut."""
     journal = opened(tmp_path / "journal.sqlite")
     await journal.write(step(1))
-    engine = journal._engine
-    assert engine is not None
-    async with engine.connect() as connection:
-        for pragma, value in (("synchronous", 2), ("journal_mode", "wal")):
-            found = await connection.exec_driver_sql(f"PRAGMA {pragma}")
-            assert found.scalar() == value
+    database = journal._database
+    assert database is not None
+    for pragma, value in (("synchronous", 2), ("journal_mode", "wal")):
+        assert await database.run(partial(first, f"PRAGMA {pragma}")) == value
 
 
 async def test_postgres_is_asked_for_durable_commits(postgres_database: str, opened: Open) -> None:
@@ -63,10 +67,9 @@ async def test_postgres_is_asked_for_durable_commits(postgres_database: str, ope
     run_sql(postgres_database, f"ALTER DATABASE {name} SET synchronous_commit = off")
     journal = opened(postgres_database)
     await journal.write(step(1))
-    engine = journal._engine
-    assert engine is not None
-    async with engine.connect() as connection:
-        assert (await connection.exec_driver_sql("SHOW synchronous_commit")).scalar() == "on"
+    database = journal._database
+    assert database is not None
+    assert await database.run(partial(first, "SHOW synchronous_commit")) == "on"
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite"])
@@ -152,7 +155,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path, opened: Open) -> None:
 async def test_a_file_that_another_program_keeps_locked(
     tmp_path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tercel.adapters.sql_journal.engine.BUSY_MS_MAX", 10)
+    monkeypatch.setattr("tercel.adapters.sql_journal.database.BUSY_MS_MAX", 10)
     path = tmp_path / "journal.sqlite"
     journal = opened(path)
     await journal.write(step(1))

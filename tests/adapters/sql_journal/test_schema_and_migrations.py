@@ -16,13 +16,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.contract.servers import run_sql
 from tests.journal_rows import rows, step
 
 import tercel.adapters.sql_journal as package
 from tercel.adapters.sql_journal import SqlJournal
-from tercel.adapters.sql_journal.engine import journal_url, make_engine
+from tercel.adapters.sql_journal.addresses import journal_url
+from tercel.adapters.sql_journal.database import Database, open_database
 from tercel.adapters.sql_journal.hypertables import hypertable_names
 from tercel.adapters.sql_journal.schema import PREFIX, VERSION_TABLE, metadata
 from tercel.adapters.sql_journal.upgrade import LATEST, MIGRATIONS
@@ -39,12 +39,27 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return made
 
 
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+class Behind:
     """The database behind the journal."""
-    made = make_engine(journal_url(url))
+
+    def __init__(self, url: str) -> None:
+        self.database: Database = open_database(journal_url(url))
+
+    async def execute(self, *statements: str) -> None:
+        """Carry them out, all or none."""
+        await self.database.run(lambda c: [c.execute(text(each)) for each in statements] and None)
+
+    async def first(self, statement: str) -> Any:
+        """The first value that it finds."""
+        return await self.database.run(lambda c: c.scalar(text(statement)))
+
+
+@pytest.fixture
+async def behind(url: str) -> AsyncIterator[Behind]:
+    """The database behind the journal at `url`."""
+    made = Behind(url)
     yield made
-    await made.dispose()
+    await made.database.close()
 
 
 async def write(url: str, number: int = 1) -> None:
@@ -67,14 +82,12 @@ def differences(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, metadata))
 
 
-async def test_migrations_end_up_with_the_tables_of_the_rows(url: str, engine: AsyncEngine) -> None:
+async def test_migrations_end_up_with_the_tables_of_the_rows(url: str, behind: Behind) -> None:
     """Did a row of domain/journal.py change? Then a new migration has to follow it."""
     await write(url)
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-        await connection.execute(text("ALTER TABLE journal_order ADD COLUMN extra BIGINT"))
-        assert await connection.run_sync(differences) != []
-        await connection.rollback()
+    assert await behind.database.run(differences) == []
+    await behind.execute("ALTER TABLE journal_order ADD COLUMN extra BIGINT")
+    assert await behind.database.run(differences) != []
     assert set(metadata.tables) == {PREFIX + name for name in TABLES}
 
 
@@ -84,36 +97,31 @@ def test_the_latest_migration_is_the_last_one() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [LATEST]
 
 
-async def test_a_journal_of_a_later_tercel_is_refused(url: str, engine: AsyncEngine) -> None:
+async def test_a_journal_of_a_later_tercel_is_refused(url: str, behind: Behind) -> None:
     await write(url)
-    async with engine.begin() as connection:
-        await connection.execute(text("UPDATE journal_version SET version_num = '9999'"))
+    await behind.execute("UPDATE journal_version SET version_num = '9999'")
     with pytest.raises(DataError, match="version 9999, and this Tercel writes") as caught:
         await write(url, 2)
     assert "\n" not in str(caught.value)
-    async with engine.connect() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM journal_order")) == 1
+    assert await behind.first("SELECT count(*) FROM journal_order") == 1
 
 
-async def test_tables_of_others_are_left_alone(url: str, engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(text('CREATE TABLE "order" (x BIGINT)'))
-        await connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+async def test_tables_of_others_are_left_alone(url: str, behind: Behind) -> None:
+    await behind.execute(
+        'CREATE TABLE "order" (x BIGINT)', "CREATE TABLE alembic_version (version_num TEXT)"
+    )
     await write(url)
-    async with engine.connect() as connection:
-        assert await connection.scalar(text('SELECT count(*) FROM "order"')) == 0
-        assert await connection.scalar(text("SELECT count(*) FROM alembic_version")) == 0
+    assert await behind.first('SELECT count(*) FROM "order"') == 0
+    assert await behind.first("SELECT count(*) FROM alembic_version") == 0
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(url: str, engine: AsyncEngine) -> None:
+async def test_a_migration_that_fails_leaves_nothing_behind(url: str, behind: Behind) -> None:
     """The last table is there already: none of the others is made, nor the version."""
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE journal_alert (x BIGINT)"))
+    await behind.execute("CREATE TABLE journal_alert (x BIGINT)")
     for _ in range(2):
         with pytest.raises(StorageError, match=r"journal_alert.* already exists"):
             await write(url)
-    async with engine.begin() as connection:
-        await connection.execute(text("DROP TABLE journal_alert"))
+    await behind.execute("DROP TABLE journal_alert")
     await write(url)
 
 
@@ -158,21 +166,17 @@ async def test_hypertables_where_the_extension_is(timescale: str) -> None:
         await write(timescale)
         await write(timescale, 2)  # they are made once
     assert told == []
-    engine = make_engine(journal_url(timescale))
-    async with engine.connect() as connection:
-        made = await connection.execute(
+    behind = Behind(timescale)
+    made = await behind.database.run(
+        lambda connection: connection.execute(
             text("SELECT hypertable_name, chunk FROM timescaledb_information.hypertables")
-        )
-        assert sorted(made.all()) == [(name, 604_800_000) for name in sorted(hypertable_names())]
-        keys = await connection.scalar(
-            text(
-                "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
-                "WHERE conname = 'journal_order_pkey'"
-            )
-        )
-        assert keys == 'PRIMARY KEY ("row", time_ms)'
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
+        ).all()
+    )
+    assert sorted(made) == [(name, 604_800_000) for name in sorted(hypertable_names())]
+    key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'journal_order_pkey'"
+    assert await behind.first(key) == 'PRIMARY KEY ("row", time_ms)'
+    assert await behind.database.run(differences) == []
+    await behind.database.close()
     journal = SqlJournal(timescale)
     await journal.write(rows(3))
     assert len(await journal.read("order")) == 3
@@ -184,11 +188,10 @@ async def test_an_extension_that_refuses_leaves_plain_tables(timescale: str) -> 
     with structlog.testing.capture_logs() as told:
         await write(timescale)
     assert [each["event"] for each in told] == ["journal_in_plain_tables"]
-    engine = make_engine(journal_url(timescale))
-    async with engine.connect() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM journal_order")) == 1
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
+    behind = Behind(timescale)
+    assert await behind.first("SELECT count(*) FROM journal_order") == 1
+    assert await behind.database.run(differences) == []
+    await behind.database.close()
 
 
 async def test_plain_tables_without_the_extension(postgres_database: str) -> None:

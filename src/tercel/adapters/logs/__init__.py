@@ -20,7 +20,7 @@ import structlog
 from tercel.domain.settings import redacted
 
 TALKATIVE = (
-    "aiohttp", "aiosqlite", "alembic", "asyncio", "ccxt", "matplotlib", "numba", "PIL", "redis",
+    "aiohttp", "alembic", "asyncio", "ccxt", "matplotlib", "numba", "PIL", "redis",
     "sqlalchemy", "urllib3",
 )  # fmt: skip
 """Libraries whose debug and info lines would bury ours: only their warnings pass."""

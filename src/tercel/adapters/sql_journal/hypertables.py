@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tercel.adapters.sql_journal.database import Database
 from tercel.adapters.sql_journal.schema import KEY, PREFIX, tables
 from tercel.domain.times import DAY_MS
 
@@ -25,14 +25,13 @@ SMALL = frozenset({f"{PREFIX}session", f"{PREFIX}session_end"})
 log = structlog.get_logger(__name__)
 
 
-async def use_hypertables(engine: AsyncEngine, place: str) -> bool:
+async def use_hypertables(database: Database, place: str) -> bool:
     """Make the tables hypertables where the extension is there; whether they are.
 
     Where it is not, or refuses, they stay plain tables, which work the same.
     """
     try:
-        async with engine.begin() as connection:
-            made = await connection.run_sync(_make)
+        made = await database.run(_make)
     except DBAPIError as error:
         why = str(error.orig).partition("\n")[0]
         log.info("journal_in_plain_tables", journal=place, why=why)

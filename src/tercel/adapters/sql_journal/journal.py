@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, select
 
-from tercel.adapters.sql_journal.engine import (
+from tercel.adapters.sql_journal.addresses import (
     explained,
     file_of,
     is_file,
     journal_url,
-    make_engine,
     place_of,
 )
+from tercel.adapters.sql_journal.database import Database, open_database
 from tercel.adapters.sql_journal.hypertables import use_hypertables
 from tercel.adapters.sql_journal.schema import KEY, kinds_of, tables
 from tercel.adapters.sql_journal.upgrade import LATEST, bring_up_to_date, version_of
@@ -33,14 +33,17 @@ _INSERTS = {kind: table.insert().inline() for kind, table in tables.items()}
 
 
 class SqlJournal:
-    """The journal at `url`. With `create` False one that is not there is an error, not made."""
+    """The journal at the address, or in the file, `url`.
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
+    With `create` False one that is not there is an error and not made.
+    """
+
+    def __init__(self, url: str | Path, *, create: bool = True) -> None:
         self._url = journal_url(url)
         self.place = place_of(self._url)
         """Its file or address, as it may be shown."""
         self._create = create
-        self._engine: AsyncEngine | None = None
+        self._database: Database | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
 
@@ -56,10 +59,14 @@ class SqlJournal:
         values = {kind: values_of(group) for kind, group in groups.items()}
         if not values:
             return
-        engine = await self._open()
-        async with explained(self.place, "written"), engine.begin() as connection:
+
+        def insert(connection: Connection) -> None:
             for kind, each in values.items():
-                await connection.execute(_INSERTS[kind], each)
+                connection.execute(_INSERTS[kind], each)
+
+        database = await self._open()
+        with explained(self.place, "written"):
+            await database.run(insert)
 
     async def read(
         self, table: str, session_id: str | None = None, *, limit: int | None = None
@@ -77,49 +84,49 @@ class SqlJournal:
             asked = asked.where(of.columns.session_id == session_id)
         number = of.columns[KEY]
         asked = asked.order_by(number if limit is None else number.desc()).limit(limit)
-        engine = await self._open()
-        async with explained(self.place, "read"), engine.connect() as connection:
-            found = (await connection.execute(asked)).all()
+        database = await self._open()
+        with explained(self.place, "read"):
+            found = await database.run(lambda connection: connection.execute(asked).all())
         return rows_of(kind, found if limit is None else reversed(found))
 
     async def close(self) -> None:
         """Close the connections. May be called twice."""
         self._is_closed = True
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.dispose()
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
 
-    async def _open(self) -> AsyncEngine:
+    async def _open(self) -> Database:
         async with self._opening:
             if self._is_closed:
                 raise StorageError(f"{self.place}: the journal is closed")
-            if self._engine is None:
-                self._engine = await self._opened()
-            return self._engine
+            if self._database is None:
+                self._database = await self._opened()
+            return self._database
 
-    async def _opened(self) -> AsyncEngine:
+    async def _opened(self) -> Database:
         if is_file(self._url):
             file = file_of(self._url)
             if not self._create and not file.exists():
                 raise self._absent()
             make_private(file)
-        engine = make_engine(self._url)
+        database = open_database(self._url)
         try:
-            async with explained(self.place, "opened"):
-                await self._prepare(engine)
+            with explained(self.place, "opened"):
+                await self._prepare(database)
         except BaseException:
-            await engine.dispose()
+            await database.close()
             raise
-        return engine
+        return database
 
-    async def _prepare(self, engine: AsyncEngine) -> None:
-        version = await version_of(engine)
+    async def _prepare(self, database: Database) -> None:
+        version = await version_of(database)
         if version is None and not self._create:
             raise self._absent()
         if version != LATEST:
-            await bring_up_to_date(engine, self.place)
+            await bring_up_to_date(database, self.place)
         if not is_file(self._url):
-            await use_hypertables(engine, self.place)
+            await use_hypertables(database, self.place)
 
     def _absent(self) -> UserError:
         return UserError(

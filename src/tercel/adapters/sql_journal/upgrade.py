@@ -6,9 +6,9 @@ Alembic is only imported where there is something to change.
 from __future__ import annotations
 
 from sqlalchemy import Connection, Text, column, inspect, select, table, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tercel.adapters.sql_journal.engine import BEGIN, ELSEWHERE
+from tercel.adapters.sql_journal.addresses import ELSEWHERE
+from tercel.adapters.sql_journal.database import Database
 from tercel.adapters.sql_journal.schema import VERSION_TABLE
 from tercel.domain.errors import DataError
 
@@ -19,22 +19,17 @@ ONE_AT_A_TIME = 0x7E9CE151
 """The number of the lock under which PostgreSQL lets one process change the tables."""
 
 
-async def version_of(engine: AsyncEngine) -> str | None:
+async def version_of(database: Database) -> str | None:
     """Which migration the tables are at; None: there are none."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_version)
+    return await database.run(_version)
 
 
-async def bring_up_to_date(engine: AsyncEngine, place: str) -> None:
+async def bring_up_to_date(database: Database, place: str) -> None:
     """Make the tables, or change those of an earlier Tercel, whole or not at all.
 
     Raises DataError for a journal of a later Tercel.
     """
-    options = {BEGIN: "BEGIN IMMEDIATE"}
-    async with engine.connect() as connection:
-        await connection.execution_options(**options)
-        async with connection.begin():
-            await connection.run_sync(_upgrade, place)
+    await database.run(lambda connection: _upgrade(connection, place), at_once=True)
 
 
 def _version(connection: Connection) -> str | None:
