@@ -68,11 +68,23 @@ class Stream:
         """Given every frame, decoded; must be quick and must not raise."""
         self.on_state: Callable[[bool, str], None] = lambda _is_up, _detail: None
         """Told when the stream comes up and when it goes down."""
-        self.is_up = False
+        self._up = asyncio.Event()
         self._client: Any = None
         self._acknowledged: asyncio.Future[None] | None = None
         self._frame_ms = 0
         self._drop: asyncio.Future[None] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether frames come in."""
+        return self._up.is_set()
+
+    async def wait_up(self, seconds: float) -> bool:
+        """Return once the stream is up, or after so long."""
+        waiting = asyncio.ensure_future(self._up.wait())
+        await asyncio.wait({waiting}, timeout=seconds)
+        waiting.cancel()
+        return self.is_up
 
     def owns(self, client: Any) -> bool:
         """Whether a frame of that ccxt client is this stream's."""
@@ -106,7 +118,7 @@ class Stream:
                 pause_seconds = BACKOFF_SECONDS_MIN
             log.warning("stream_down", stream=self.name, reason=detail, wait_seconds=pause_seconds)
             if self.is_up:
-                self.is_up = False
+                self._up.clear()
                 self.on_state(False, detail)
             await self._clock.sleep(pause_seconds)
             pause_seconds = min(self._backoff_seconds_max, pause_seconds * 2)
@@ -139,7 +151,7 @@ class Stream:
                 raise StreamLostError("the subscription was not answered")
             self._acknowledged.result()
         self._frame_ms = self._clock.now_ms()
-        self.is_up = True
+        self._up.set()
         self.on_state(True, "")
         watch = loop.create_task(self._watch_silence())
         try:

@@ -119,6 +119,9 @@ class CcxtVenue:
             asyncio.create_task(account.keep()),
             asyncio.create_task(self._keep_rules()),
         ]
+        # An order placed before the stream is up would fill unheard. Where it does not come up the
+        # session goes on over REST: it has not been told that the stream is there.
+        await stream.wait_up(self._choice.settings.timeout_ms / 1000)
 
     async def place(self, request: OrderRequest) -> Answer:
         """Send one order, rounded to tick and lot here."""
