@@ -170,7 +170,7 @@ FIGURES: Mapping[FaultCode, Mapping[str, Figure]] = {
     FaultCode.A3: {"duration_ms": Figure(60_000, 5_000, 300_000)},
     FaultCode.A6: {"fraction": Figure(0.02, 0.005, 0.05)},
     FaultCode.U5: {},
-    FaultCode.U10: {"fraction": Figure(0.5, 0.1, 1.0), "side": Figure(1, 1, 1)},
+    FaultCode.U10: {"side": Figure(1, -1, 1)},
     FaultCode.U12: {"duration_ms": Figure(60_000, 5_000, 300_000)},
     FaultCode.C1: {"fraction": Figure(1.0, 0.25, 1.0)},
     FaultCode.C2: {"fraction": Figure(0.5, 0.25, 1.0)},

@@ -15,8 +15,8 @@ import numpy as np
 
 from tercel import bootstrap
 from tercel.adapters.simulator.binance.assembly import Venue, VenueOrder, build_venue
-from tercel.adapters.simulator.binance.routes import Security
 from tercel.adapters.simulator.binance.facade import ROUTES
+from tercel.adapters.simulator.binance.routes import Security
 from tercel.adapters.simulator.binance.sessions import StreamSession
 from tercel.adapters.simulator.binance.settings import Dialect, FacadeSettings, credentials_of
 from tercel.adapters.simulator.binance.wire import FrameKind, Reply

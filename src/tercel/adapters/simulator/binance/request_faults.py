@@ -20,7 +20,7 @@ from tercel.adapters.simulator.binance.wire import (
     encode,
 )
 from tercel.adapters.simulator.exchange.errors import MESSAGES, ExchangeError, refusal
-from tercel.adapters.simulator.exchange.records import ZERO, Instrument, OrderRow, OrderType
+from tercel.adapters.simulator.exchange.records import BUY, ZERO, Instrument, OrderRow, OrderType
 from tercel.adapters.simulator.faults import Fault, FaultCode, Where
 
 ORDER_PATHS = ("/fapi/v1/order", "/fapi/v1/algoOrder", "/fapi/v1/batchOrders")
@@ -250,12 +250,21 @@ def fill_resting(venue: VenueState, given: Given, share: float) -> None:
 
 
 def trade_through(venue: VenueState, row: OrderRow, share: float) -> None:
-    """A trade one tick beyond the order's price, as large as the share of it that is to fill."""
+    """Somebody takes what rests at the order's price: that share of it, and what is before it."""
     one = venue.exchange.instrument(row.symbol)
     left = row.quantity - row.filled_quantity
     quantity = max(_lots(one, left * Decimal(str(share))), one.lot_size)
-    beyond = row.price - one.tick_size * row.side
-    venue.exchange.on_trade(row.symbol, beyond, quantity, venue.now_ms)
+    for other in venue.exchange.open_orders(row.symbol):
+        if other.side == row.side and (row.price - other.price) * row.side < ZERO:
+            quantity += other.quantity - other.filled_quantity
+    bids, asks = venue.tape.levels(row.symbol)
+    taker = ((row.price, quantity),)
+    if row.side == BUY:
+        bids, asks = tuple(level for level in bids if level[0] < row.price), taker
+    else:
+        bids, asks = taker, tuple(level for level in asks if level[0] > row.price)
+    venue.exchange.on_book(row.symbol, bids, asks, venue.now_ms)
+    restore_book(venue, row.symbol)
 
 
 def _show_book(

@@ -144,6 +144,12 @@ class TimedFaults:
         tick = self._venue.exchange.instrument(symbol).tick_size
         return price * (1 + Decimal(str(share))) // tick * tick
 
+    def _smallest(self, one: Instrument) -> Decimal:
+        """The smallest order that the filters take at the mark price."""
+        mark = self._venue.tape[one.symbol].mark_price
+        lots = one.notional_min_quote // (mark * one.lot_size) + 1 if mark else Decimal(1)
+        return max(lots * one.lot_size, one.quantity_min)
+
     def _end_spans(self) -> None:
         """Undo what was to last only for a while."""
         venue, now_ms = self._venue, self._venue.now_ms
@@ -201,8 +207,7 @@ class TimedFaults:
                 _quietly(exchange.set_leverage, symbol, fault.ms("leverage"), now_ms)
             case FaultCode.U10:
                 side = 1 if fault.figure("side") > 0 else -1
-                quantity = max(one.quantity_min, one.lot_size)
-                _quietly(exchange.outside_fill, symbol, side, quantity, now_ms)
+                _quietly(exchange.outside_fill, symbol, side, self._smallest(one), now_ms)
             case FaultCode.M15:
                 self._undo.append((now_ms + fault.ms("duration_ms"), one))
                 exchange.change_instrument(replace(one, status=SymbolStatus.CLOSE))
