@@ -94,6 +94,7 @@ async def test_what_was_written_is_read_by_whoever_opens_it(place: Place) -> Non
     store = place.open()
     await store.write(full_state(1))
     await store.write(full_state(2))
+    await store.write(full_state(2))
     for reader in (store, place.open()):
         read = await reader.read_full_snapshot()
         assert read.state == full_state(2)

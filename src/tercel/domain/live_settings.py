@@ -181,7 +181,7 @@ class JournalSettings(Group):
     """Where the journal is kept."""
 
     url: str = Field(
-        description="postgresql+asyncpg://USER@HOST/DB or sqlite+aiosqlite:///PATH; "
+        description="postgresql+asyncpg://USER@HOST/DB or sqlite:///PATH; "
         "empty: a SQLite file in session.folder"
     )
     evaluations: Literal["all", "signals"] = Field(

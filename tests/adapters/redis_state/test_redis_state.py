@@ -70,7 +70,7 @@ async def test_a_server_that_forgot_everything_gets_everything(
     assert (read.state, read.missing) == (later, ())
 
 
-async def test_a_key_of_another_kind_is_damage(
+async def test_a_key_of_another_kind_counts_as_missing_and_is_written_over(
     redis_url: str, redis_namespace: str, opened: Open
 ) -> None:
     await opened(redis_url, redis_namespace).write(full_state())
@@ -78,8 +78,11 @@ async def test_a_key_of_another_kind_is_damage(
     client.delete(f"{redis_namespace}:orders")
     client.rpush(f"{redis_namespace}:orders", "x")
     client.close()
-    read = await opened(redis_url, redis_namespace).read_full_snapshot()
-    assert read.missing == ("orders",)  # MGET takes what is no string for absent
+    store = opened(redis_url, redis_namespace)
+    read = await store.read_full_snapshot()
+    assert read.missing == ("orders",)
+    await store.write(full_state())
+    assert (await opened(redis_url, redis_namespace).read_full_snapshot()).state == full_state()
 
 
 SECRET = "hunter2"  # noqa: S105

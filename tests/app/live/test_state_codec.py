@@ -142,6 +142,7 @@ ORDER = json.loads(encode(full_state())["orders"])[0]
         ("mode", "", "not JSON at character 0"),
         ("mode", b"\xff\xfe\xfa", "not UTF-8"),
         ("mode", "3", 'expected a text, got 3'),
+        ("mode", "[" + "1," * 1000 + "1]", r"expected a text, got \[1, 1.*\.\.\.;"),
         ("mode", "NaN", "expected JSON, got NaN"),
         ("order_number", "true", "expected a whole number, got true"),
         ("order_number", "1.0", "expected a whole number"),

@@ -18,7 +18,7 @@ import structlog
 from tercel.app.dependencies import install_hint
 from tercel.app.live.state_codec import NAMES, NAMESPACE, decode, encode
 from tercel.domain.addresses import without_password
-from tercel.domain.errors import ConfigError, DataError, StorageError, UserError
+from tercel.domain.errors import ConfigError, StorageError, UserError
 from tercel.domain.session_state import SessionState, StateRead
 
 if TYPE_CHECKING:
@@ -144,15 +144,13 @@ class RedisStateStore:
             log.warning("state_may_be_evicted", store=self.place, wanted="noeviction")
 
     async def _asked(self, answer: Any) -> Any:
-        """What the server answers. Raises StorageError, DataError."""
-        from redis.exceptions import RedisError, ResponseError
+        """What the server answers. Raises StorageError."""
+        from redis.exceptions import RedisError
 
         try:
             return await answer
         except (RedisError, OSError, TimeoutError) as error:
             why = without_password(str(error)).partition("\n")[0] or type(error).__name__
-            if isinstance(error, ResponseError) and why.startswith("WRONGTYPE"):
-                raise DataError(f"{self.place}: a key of the state is no string: {why}") from error
             raise StorageError(
                 f"{self.place}: the state cannot be read or written: {why}; is the server there?"
             ) from error
