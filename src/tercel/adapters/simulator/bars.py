@@ -90,12 +90,19 @@ class BarExchange:
     # --- what a client asks ------------------------------------------------------------------
 
     def place(self, request: OrderRequest) -> Answer:
-        """Take an order; a market order waits for the next price that is offered."""
+        """Take an order; a market order waits for the next price that is offered.
+
+        A stop that takes the place of one that was triggered is triggered too: it is the same one,
+        resized while it waits for volume.
+        """
         self._numbers += 1
         book = self._books[request.stream]
+        there = book.orders.setdefault(request.slot, [])
         order = _Resting(request, self._numbers, request.quantity)
-        order.is_triggered = request.kind == OrderKind.MARKET
-        book.orders.setdefault(request.slot, []).append(order)
+        order.is_triggered = request.kind == OrderKind.MARKET or (
+            request.is_conditional and any(each.is_triggered for each in there)
+        )
+        there.append(order)
         self._stream_of[request.client_id] = (request.stream, request.slot)
         return Answer(Outcome.DONE, str(self._numbers), OrderPhase.ACKED)
 

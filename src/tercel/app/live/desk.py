@@ -27,6 +27,7 @@ from tercel.core.records import (
     Records,
     Tape,
 )
+from tercel.core.values import take_stock
 from tercel.domain.events import BarsClosed
 from tercel.domain.orders import VenueFill
 
@@ -72,7 +73,7 @@ class Desk:
         self.awake = np.zeros(len(self.streams), np.bool_)
         self._minute: Records | None = None
         self.met_market = False
-        """Whether a market order waited in this minute."""
+        """Whether a market order waited, or anything filled, since the bars were settled."""
 
     def touch(self, k: int) -> None:
         """Stream `k` has changed: it decides at the next bar, come what may."""
@@ -99,10 +100,14 @@ class Desk:
         self.met_market = self.met_market or bool(waits)
 
     def end_minute(self, time: int) -> None:
-        """Every stream has decided: the account is marked where anything met the market."""
+        """Every stream has decided: the account is marked where anything met the market, and knows
+        what is tied up.
+        """
         self._minute = None
         if self.met_market:
             kernel.mark(self.account, self.streams, time)
+        elif self.awake.any():
+            take_stock(self.account, self.streams)
 
     def fill(self, k: int, slot: Slot, fill: VenueFill, reference: float) -> Records:
         """Book a fill of stream `k`; the TRADE it finished (one row, or none)."""
@@ -126,6 +131,7 @@ class Desk:
         bar_ms = int(self.rows[k].bar_ms)
         self.begin((int(row.time) - 1) // bar_ms * bar_ms)
         self._tape.counts[:] = 0
+        self.met_market = True
         kernel.on_fill(self.account, self.rows[k], row, self._tape)
         self.touch(k)
 

@@ -53,7 +53,7 @@ class Operator:
         elif event.operation is Operation.STOP:
             self.stop(f"asked by {origin}")
         elif event.operation is Operation.FLATTEN:
-            self._close_all(ExitReason.END_OF_DATA, Refusal.NO_LIQUIDITY)
+            self._flatten()
         else:
             operations[event.operation](origin)
         self._parts.changed = True
@@ -108,6 +108,14 @@ class Operator:
         for k in range(len(self._parts.desk.rows)):
             if self._parts.stream(k).position.quantity > 0.0:
                 self._execution.ask_close(k, reason)
+
+    def _flatten(self) -> None:
+        """The data ends: what is still being closed is closed by that, whatever it was asked for
+        before.
+        """
+        for k in range(len(self._parts.desk.rows)):
+            self._parts.stream(k).orders[Slot.CLOSE].status = OrderStatus.EMPTY
+        self._close_all(ExitReason.END_OF_DATA, Refusal.NO_LIQUIDITY)
 
     # --- kill ------------------------------------------------------------------------------------
 

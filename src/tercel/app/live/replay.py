@@ -13,8 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tercel.app.backtest import rows_of_series
+from tercel.app.live.plan import SessionPlan
 from tercel.app.live.session import Session
-from tercel.core.records import BAR, CONTEXT, Records
+from tercel.app.prepare import PreparedRun
+from tercel.app.signals import unknown_context
+from tercel.core.records import BAR, CONTEXT, STREAM, Records
 from tercel.domain.commands import (
     Alert,
     CancelOrder,
@@ -31,6 +35,7 @@ from tercel.domain.events import (
     CancelAnswered,
     Decide,
     Event,
+    MinuteEnded,
     Operation,
     OperatorAsked,
     OrderFound,
@@ -73,6 +78,25 @@ class ReplaySeries:
 
     bars: Records
     contexts: Records
+
+
+def series_of(prepared: PreparedRun) -> list[ReplaySeries]:
+    """What the streams of `prepared` trade on, one for each series of its session's plan."""
+    rows = rows_of_series(prepared.specs)
+    found: dict[int, ReplaySeries] = {}
+    for row, spec in zip(rows, prepared.specs, strict=True):
+        contexts = unknown_context() if spec.contexts is None else spec.contexts
+        found.setdefault(row, ReplaySeries(spec.series.bars, contexts))
+    return [found[row] for row in range(len(found))]
+
+
+def stream_settings(plan: SessionPlan) -> Records:
+    """STREAM records with what the exchange of a replay fills by: costs, rules, instrument."""
+    made = np.zeros(len(plan.streams), STREAM)
+    for number, stream in enumerate(plan.streams):
+        made[number] = stream.settings
+        made[number]["bar_ms"] = plan.bar_ms
+    return made
 
 
 class Replay:
@@ -157,6 +181,7 @@ class Replay:
             if at > 0:
                 for news in self._exchange.finish(k, self._series[series].bars[at - 1]):
                     self.deliver(news)
+        self.deliver(MinuteEnded(time))
 
     def deliver(self, event: Event) -> None:
         """Hand an event to the session, and carry out what it asks for."""
