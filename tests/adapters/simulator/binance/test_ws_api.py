@@ -43,8 +43,10 @@ def desk() -> Desk:
     return Desk()
 
 
-LIMIT: dict[str, Any] = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01",
-         "price": 39_000}  # fmt: skip
+LIMIT: dict[str, Any] = {
+    "symbol": BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01",
+    "price": 39_000,
+}  # fmt: skip
 
 
 def test_an_order_is_placed_changed_asked_for_and_cancelled(desk: Desk) -> None:

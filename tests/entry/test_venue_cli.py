@@ -1,0 +1,100 @@
+"""`tercel venue`: what it refuses, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tercel.entry.cli.main import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and what was printed of `tercel venue ...`."""
+    with pytest.raises(SystemExit) as left:
+        main(["venue", *arguments])
+    printed = capsys.readouterr()
+    return int(left.value.code or 0), printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--protocol", "bybit"), "bybit is not built yet"),
+        (("--protocol", "bitget"), "bitget is not built yet"),
+        (("--protocol", "kraken"), "not one of binance"),
+        (("--data", "cloud"), "not one of lake, synthetic"),
+        (("--dates", "then"), "not one of now, data"),
+        (("--speed", "0"), "more than 0"),
+        (("--symbols", " , "), "name at least one"),
+        (("--host", "0.0.0.0"), "--allow-remote"),  # noqa: S104
+        (("--from", "yesterday"), "--from"),
+        (("--data", "lake", "--venue", "moon"), "not one of binance-usdm"),
+        (("--faults", "none.yaml"), "none.yaml"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed = run(capsys, *arguments)
+    assert code == 2
+    assert told in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_a_plan_with_a_fault_that_is_not_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("faults: [{what: P1, when: {nth: 1}}]", encoding="utf-8")
+    code, printed = run(capsys, "--faults", str(plan))
+    assert (code, "kill the client" in printed) == (2, True)
+
+
+def test_it_plays_bars_to_their_end_and_says_what_became_of_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the lake, with a symbol whose rules are read off its bars; the last minutes alone."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["data", "synth", "ODDUSDT", "--days", "2", "--start", "2024-01-01"])
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("faults: [{what: C7, when: {nth: 1}}]", encoding="utf-8")
+    capsys.readouterr()
+    code, printed = run(
+        capsys, "--data", "lake", "--venue", "synthetic", "--symbols", "oddusdt", "--port", "0",
+        "--from", "2024-01-02T23:50", "--speed", "10000", "--faults", str(plan), "--dates", "data",
+    )  # fmt: skip
+    assert code == 0
+    for part in ("ODDUSDT", "API key", "127.0.0.1", "C7", "the bars have run out; wallet 10100.00"):
+        assert part in printed
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", "from tercel.entry.cli.main import main; main()", "venue",
+               "--port", "0"]  # fmt: skip
+    with subprocess.Popen(
+        program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        said = ""
+        while "Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            said += line
+        address = re.search(r"http://(127\.0\.0\.1:\d+)/", said)
+        assert address
+        with urllib.request.urlopen(f"http://{address[1]}/fapi/v1/ping") as reply:
+            assert reply.read() == b"{}"
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert "stopped; wallet 10000.00 USDT" in rest
