@@ -265,7 +265,7 @@ class Session:
         self.execution.sync(k)
 
     def _note_evaluation(self, k: int, decision: str, refusal: Refusal) -> None:
-        parts, signal = self.parts, self._asked[k]
+        parts, signal = self.parts, self.maker.signals[k]
         recorder = parts.recorder
         told = refusal.name.lower() if refusal else ""
         recorder.evaluation(k, self._close_time, signal, (decision, told, self.maker.view(k)))
