@@ -313,6 +313,8 @@ class Execution:
     def _after(self, order: WorkingOrder, answer: Answer | None = None) -> None:
         """Whatever happened to an order: note it, see whether its entry is over, and sync."""
         parts = self._parts
+        if order.phase.is_over and order.over_ms == 0:
+            order.over_ms = parts.now
         parts.recorder.order(parts.now, order, answer)
         parts.changed = True
         k = order.request.stream

@@ -94,6 +94,8 @@ class Recovery:
                 parts.query(order)
         for client_id, each in listed.items():
             known = parts.orders.find(client_id)
+            if known is not None and known.over_ms >= asked_ms:
+                continue  # the picture is older than what we know
             if known is None or not known.is_live:
                 self._judge_stranger(each, is_ours=known is not None)
 

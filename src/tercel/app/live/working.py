@@ -42,6 +42,8 @@ class WorkingOrder:
     cancel_ms: int = 0
     """When its cancel was sent; 0: not."""
     acked_ms: int = 0
+    over_ms: int = 0
+    """When it was known to be over; 0: it is not."""
     plan: tuple[float, ...] = NO_PLAN
     """Of an entry, fields of ENTRY_PLAN."""
 
