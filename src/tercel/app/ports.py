@@ -347,6 +347,10 @@ class Venue(Protocol):
 
     name: str
 
+    async def connect(self) -> None:
+        """Make the client: enough for `time_ms`, which comes before everything. Raises VenueError."""
+        ...
+
     async def open(self) -> None:
         """Instruments, leverage, margin and position mode as wanted. Raises VenueError."""
         ...

@@ -16,6 +16,7 @@ from tercel.domain.errors import ConfigError
 from tercel.domain.settings import (
     CostProfile,
     FillSettings,
+    InstrumentSettings,
     LimitSettings,
     Settings,
     SizingSettings,
@@ -95,22 +96,32 @@ def pace_record(pace: Mapping[str, Any]) -> Any:
 
 def instrument_of(settings: Settings, strategy: str, series: BarSeries) -> Instrument:
     """Tick, lot and minimums: from the settings or inferred, with the strategy's overrides."""
-    known = settings.instrument(series.key.venue, series.key.symbol)
-    if known is None:
-        found = infer_instrument(series.bars)
-    else:
-        found = Instrument(
-            tick_size=float(known.tick_size),
-            lot_size=float(known.lot_size),
-            quantity_min=float(known.quantity_min),
-            notional_min=float(known.notional_min_quote),
-        )
+    key = series.key
+    known = settings.instrument(key.venue, key.symbol)
+    if known is not None:
+        return instrument_from(settings, strategy, key.symbol, known)
+    return _overridden(settings, strategy, key.symbol, infer_instrument(series.bars))
+
+
+def instrument_from(
+    settings: Settings, strategy: str, symbol: str, known: InstrumentSettings
+) -> Instrument:
+    """Tick, lot and minimums as `known`, with the strategy's overrides."""
+    found = Instrument(
+        tick_size=float(known.tick_size),
+        lot_size=float(known.lot_size),
+        quantity_min=float(known.quantity_min),
+        notional_min=float(known.notional_min_quote),
+    )
+    return _overridden(settings, strategy, symbol, found)
+
+
+def _overridden(settings: Settings, strategy: str, symbol: str, found: Instrument) -> Instrument:
     own: dict[str, Any] = {
         name.removesuffix("_quote"): float(str(value))
         for name, value in settings.strategy(strategy).instrument.items()
     }
-    tiers = tuple(settings.tiers_of(series.key.symbol))
-    return dataclasses.replace(found, tiers=tiers, **own)
+    return dataclasses.replace(found, tiers=tuple(settings.tiers_of(symbol)), **own)
 
 
 def stream_record(

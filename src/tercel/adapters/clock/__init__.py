@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from tercel.app.ports import Clock
 from tercel.domain.errors import TercelError
 
 
@@ -18,6 +19,25 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait in real time."""
         await asyncio.sleep(seconds)  # noqa: TID251 (this is the clock adapter)
+
+
+class ScaledClock:
+    """A clock that runs `speed` times as fast as another from the moment it is made: for a
+    simulated exchange whose market does.
+    """
+
+    def __init__(self, clock: Clock, speed: float) -> None:
+        self._clock = clock
+        self._speed = speed
+        self._begun_ms = clock.now_ms()
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC, on the faster time."""
+        return self._begun_ms + round((self._clock.now_ms() - self._begun_ms) * self._speed)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once `seconds` of the faster time have passed."""
+        await self._clock.sleep(seconds / self._speed)
 
 
 class VirtualClock:

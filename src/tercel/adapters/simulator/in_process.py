@@ -344,6 +344,9 @@ class InProcessVenue:
         self._news: asyncio.Queue[Event | None] = asyncio.Queue()
         self._is_closed = False
 
+    async def connect(self) -> None:
+        """There is nothing to connect to."""
+
     async def open(self) -> None:
         """The account is there already."""
         self._news.put_nowait(FeedNews(0, "user", is_up=True, detail="simulated exchange"))

@@ -125,6 +125,7 @@ class Runner:
         around = self._around
         try:
             await self._store(list(first_rows), None)
+            await around.venue.connect()
             await around.clock.start()
             await around.venue.open()
             self._spawn(self._read_news())

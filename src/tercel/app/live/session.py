@@ -56,6 +56,8 @@ from tercel.domain.events import (
 from tercel.domain.session_state import SessionState
 
 KNOWN_NOTHING = MarketView()
+WHOLE_STREAMS = ("user", "market", "rest")
+"""Streams whose loss is told to a person."""
 
 
 @dataclass(slots=True)
@@ -92,6 +94,8 @@ class Session:
         self._turns: deque[Event] = deque()
         self._close_time = 0
         self._user_is_down = False
+        self._greeting = ""
+        """What is told with the first event."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             BarsClosed: self._on_bars,
             Decide: self._on_decide,
@@ -116,6 +120,9 @@ class Session:
         """Take one event; what is to be done, in order."""
         parts = self.parts
         parts.now = event.time_ms
+        if self._greeting:
+            parts.alert(Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, self._greeting)
+            self._greeting = ""
         self._handlers[type(event)](event)
         self.operator.go_on()
         self._tell_suspensions()
@@ -333,6 +340,8 @@ class Session:
     def _on_feed(self, event: FeedNews) -> None:
         parts = self.parts
         parts.recorder.feed(parts.now, event.stream, event.detail, is_up=event.is_up)
+        if event.stream not in WHOLE_STREAMS:
+            return  # one symbol's feed comes and goes; whatever it blocks says so itself
         code = AlertCode.FEED_UP if event.is_up else AlertCode.FEED_DOWN
         level = Level.INFO if event.is_up else Level.WARNING
         parts.alert(level, code, f"{event.stream}: {event.detail}")
@@ -391,6 +400,8 @@ class Session:
         flags.is_paused = state.is_paused
         flags.kill_latched = state.kill_latched
         at_start = parts.rules.automation_at_start
+        if state.automation_enabled is None and at_start is None:
+            self._greeting = "the state does not say whether automation is on: it is off"
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}

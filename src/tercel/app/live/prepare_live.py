@@ -1,0 +1,163 @@
+"""From what a user asked for to what a live session trades: no bars are needed to say it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+import numpy as np
+
+from tercel.app.context import context_rows
+from tercel.app.live.plan import LiveStream, SessionPlan
+from tercel.app.ports import BarStore, ContextStore, MarketFeed
+from tercel.app.prepare import RunRequest, account_of, flow_filter, own_overrides, refuse_filters
+from tercel.app.signals import unknown_context
+from tercel.app.trading_records import instrument_from, stream_record
+from tercel.core.records import BAR, CONTEXT, Records
+from tercel.domain.bars import BarSeries, SeriesKey
+from tercel.domain.errors import DataError, TercelError, UserError
+from tercel.domain.events import BarsClosed
+from tercel.domain.results import StreamLabel
+from tercel.domain.settings import InstrumentSettings, Settings
+
+
+def live_plan(
+    settings: Settings, request: RunRequest, rules: Mapping[str, InstrumentSettings]
+) -> SessionPlan:
+    """Every (strategy, symbol) pair of the request. Raises UserError, ConfigError.
+
+    `rules` are the venue's own by symbol; one that it does not tell is looked up in the settings.
+    A stopped account waits for its operator: `limits.resume_after_hours` is for backtests.
+    """
+    refuse_filters(request.strategies)
+    venue = request.venue or ""
+    keys = tuple(SeriesKey(venue, symbol, request.timeframe or "1m") for symbol in request.symbols)
+    streams: list[LiveStream] = []
+    for row, key in enumerate(keys):
+        known = rules.get(key.symbol) or settings.instrument(venue, key.symbol)
+        if known is None:
+            raise UserError(
+                f"no trading rules for {key.symbol} at {venue}; "
+                f"add instruments.{venue}.{key.symbol} to the settings"
+            )
+        for strategy in request.strategies:
+            values = strategy.values(
+                {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)},
+                key.bar_ms,
+            )
+            name = request.costs or settings.cost_profile_name(strategy.name, venue)
+            record = stream_record(
+                settings,
+                strategy,
+                settings.cost_profile(name),
+                instrument_from(settings, strategy.name, key.symbol, known),
+                alone=len(request.strategies) == 1,
+            )
+            pressure = str(values.get("pressure", "none"))
+            label = StreamLabel(
+                len(streams), strategy.name, venue, key.symbol, key.timeframe, pressure
+            )
+            flow = flow_filter(settings, strategy, key.bar_ms)
+            streams.append(LiveStream(label, strategy, values, record, row, flow))
+    account = account_of(settings, request.strategies)
+    limits = account.limits.copy()
+    limits.resume_after_ms = 0
+    return SessionPlan(tuple(streams), keys, dataclasses.replace(account, limits=limits))
+
+
+class KnownContext:
+    """What the lake knows beside the bars, as of now; read again every so often."""
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        stores: tuple[BarStore, ContextStore],
+        settings: Settings,
+        refresh_ms: int,
+    ) -> None:
+        self._plan = plan
+        self._bars, self._contexts = stores
+        self._settings = settings
+        self._refresh_ms = refresh_ms
+        self._rows: dict[str, Records] = {}
+        self._read_ms: dict[str, int] = {}
+
+    def __call__(self, symbol: str, open_time: int) -> Records:
+        """CONTEXT (one row) of `symbol` at the close of the bar that opened at `open_time`."""
+        due = self._read_ms.get(symbol, -self._refresh_ms) + self._refresh_ms
+        if open_time >= due:
+            self._rows[symbol] = self._read(symbol, open_time)
+            self._read_ms[symbol] = open_time
+        return self._rows[symbol]
+
+    def _read(self, symbol: str, open_time: int) -> Records:
+        key = next(each for each in self._plan.series if each.symbol == symbol)
+        bar = np.zeros(1, BAR)
+        bar["open_time"] = open_time
+        series = BarSeries(key, bar, (), "")
+        try:
+            found = context_rows(self._contexts, self._bars, series, self._settings.context).rows
+        except TercelError:
+            # A damaged file of context is no reason to stop trading: nothing is known then.
+            found = unknown_context()
+        row = np.empty(1, CONTEXT)
+        row[0] = found[0]
+        return row
+
+
+async def warm_up(
+    plan: SessionPlan,
+    store: BarStore,
+    feed: MarketFeed,
+    now_ms: int,
+    bars: int,
+    context: Callable[[str, int], Records],
+) -> list[BarsClosed]:
+    """The last `bars` closed moments of every series, oldest first: from the lake, topped up by
+    REST. Raises VenueError.
+    """
+    end = now_ms // plan.bar_ms * plan.bar_ms
+    start = end - bars * plan.bar_ms
+    found = [await _history(key, store, feed.history, (start, end)) for key in plan.series]
+    times = sorted({int(time) for rows in found for time in rows["open_time"]})
+    cursors = [0] * len(found)
+    events = []
+    for time in times:
+        here = [
+            row
+            for row, (rows, at) in enumerate(zip(found, cursors, strict=True))
+            if at < len(rows) and int(rows["open_time"][at]) == time
+        ]
+        made, contexts = np.empty(len(here), BAR), np.empty(len(here), CONTEXT)
+        for place, row in enumerate(here):
+            made[place] = found[row][cursors[row]]
+            contexts[place] = context(plan.series[row].symbol, end)[0]
+            cursors[row] += 1
+        events.append(BarsClosed(time + plan.bar_ms, tuple(here), made, contexts, is_late=True))
+    return events
+
+
+_Fetch = Callable[[str, str, int, int], Awaitable[Records]]
+
+
+async def _history(
+    key: SeriesKey, store: BarStore, fetch: _Fetch, span: tuple[int, int]
+) -> Records:
+    """Bars of `span` (ms): what the lake has at its beginning without a gap, the rest over REST."""
+    start, end = span
+    have: Records = np.zeros(0, BAR)
+    with suppress(DataError):  # nothing of it in the lake: all of it comes over REST
+        have = _unbroken(store.read(key, start, end).bars, start, key.bar_ms)
+    since = int(have["open_time"][-1]) + key.bar_ms if len(have) else start
+    if since >= end:
+        return have
+    rest = await fetch(key.symbol, key.timeframe, since, end)
+    return np.concatenate([have, rest]) if len(have) else rest
+
+
+def _unbroken(bars: Records, start: int, bar_ms: int) -> Records:
+    """The bars from `start` on up to the first gap."""
+    wanted = start + np.arange(len(bars)) * bar_ms
+    broken = np.flatnonzero(bars["open_time"] != wanted)
+    return bars[: int(broken[0])] if len(broken) else bars

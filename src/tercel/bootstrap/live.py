@@ -1,0 +1,303 @@
+"""Sessions out of settings: replay, paper and live are three compositions of the same session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tercel.bootstrap import open_context, open_journal, open_lake, open_promotions, open_state
+from tercel.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from tercel.app.live.plan import SessionPlan
+    from tercel.app.live.replay import Replay
+    from tercel.app.live.runner import Runner, Told
+    from tercel.app.ports import Clock, FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
+    from tercel.app.prepare import PreparedRun, RunRequest
+    from tercel.domain.journal import SessionRow
+    from tercel.domain.session_state import SessionState
+    from tercel.domain.settings import Settings
+
+CONFIRMED = "LIVE_TRADING_CONFIRMED"
+LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+CONTEXT_REFRESH_MS = 3_600_000
+"""Context of the lake is read again so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChoice:
+    """What `tercel run` was asked for, beside the settings."""
+
+    mode: str
+    """paper or live."""
+    request: RunRequest
+    automation: bool | None = None
+    """None: as the state says."""
+    is_fresh: bool = False
+    """Begin with an empty state; what was kept is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session ready to run."""
+
+    runner: Runner
+    row: SessionRow
+    folder: Path
+    notices: tuple[str, ...]
+
+
+def session_id(now_ms: int) -> str:
+    """A short id that grows with time: seconds in base 36."""
+    number, text = now_ms // 1000, ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = BASE36[digit] + text
+    return text
+
+
+def replay_session(
+    settings: Settings, prepared: PreparedRun, session: str, told: Told | None = None
+) -> Replay:
+    """A session over the bars of `prepared`, filled by the bar exchange."""
+    from tercel.adapters.simulator.bars import BarExchange
+    from tercel.app.live.parts import BesideRules, SessionRules
+    from tercel.app.live.plan import plan_of
+    from tercel.app.live.replay import Replay, ReplaySeries
+    from tercel.app.live.session import Session, SessionMemory
+    from tercel.app.signals import unknown_context
+    from tercel.core.records import STREAM
+    from tercel.domain.session_state import SessionState
+
+    plan = plan_of(prepared)
+    rules = SessionRules(
+        session=settings.session,
+        execution=settings.execution,
+        beside=BesideRules(settings.ghost.fee_rate, False, settings.shadow.alert_r),
+        venue=plan.series[0].venue,
+        mode="replay",
+        is_exact=True,
+        reads_venue=False,
+        nets_positions=False,
+        automation_at_start=True,
+    )
+    records = np.zeros(len(plan.streams), STREAM)
+    for number, stream in enumerate(plan.streams):
+        records[number] = stream.settings
+        records[number]["bar_ms"] = plan.bar_ms
+    leaders = {stream.series: number for number, stream in reversed(list(enumerate(plan.streams)))}
+    series = []
+    for row in range(len(plan.series)):
+        spec = prepared.specs[leaders[row]]
+        contexts = unknown_context() if spec.contexts is None else spec.contexts
+        series.append(ReplaySeries(spec.series.bars, contexts))
+    made = Session(plan, rules, SessionMemory(SessionState(), session))
+    return Replay(made, BarExchange(records), series, told=told)
+
+
+async def live_session(
+    settings: Settings, choice: LiveChoice, clock: Clock, told: Told | None = None
+) -> LiveSession:
+    """A paper or live session, its state read, its venue not contacted yet.
+
+    Raises UserError, ConfigError, StorageError, DataError where it may not or cannot trade.
+    """
+    from tercel.app.live.bar_collector import BarCollector
+    from tercel.app.live.governor import Governor
+    from tercel.app.live.health import FeedHealth
+    from tercel.app.live.parts import BesideRules, SessionRules
+    from tercel.app.live.prepare_live import KnownContext, live_plan, warm_up
+    from tercel.app.live.runner import Runner, Surroundings
+    from tercel.app.live.session import Session, SessionMemory
+    from tercel.app.live.session_row import session_row
+    from tercel.app.live.venue_clock import VenueClock
+
+    folder = Path(settings.session.folder).expanduser()
+    state_store, journal = open_stores(settings, folder)
+    kept = await _kept(state_store, choice)
+    plan = live_plan(settings, choice.request, {})
+    notices = _check_may_trade(settings, choice, plan)
+    holder: list[VenueClock] = []
+
+    def now_ms() -> int:
+        return holder[0].now_ms() if holder else clock.now_ms()
+
+    venue_time = _Moment(now_ms, clock)
+    governor = Governor(settings.governor, venue_time)
+    feed, venue, taps = _outside(settings, choice, governor, venue_time, kept)
+    venue_clock = VenueClock(clock, venue.time_ms, settings.venue.clock_minutes)
+    holder.append(venue_clock)
+    rules = SessionRules(
+        session=settings.session,
+        execution=settings.execution,
+        beside=BesideRules(
+            settings.ghost.fee_rate, settings.shadow.enabled, settings.shadow.alert_r
+        ),
+        venue=venue.name,
+        mode=choice.mode,
+        automation_at_start=choice.automation,
+    )
+    session = Session(plan, rules, SessionMemory(kept, session_id(clock.now_ms())))
+    store, contexts = open_lake(settings), open_context(settings)
+    known = KnownContext(plan, (store, contexts), settings, CONTEXT_REFRESH_MS)
+    health = FeedHealth(
+        plan.symbols, plan.bar_ms, settings.health, settings.session.fresh_ms_max, clock.now_ms()
+    )
+    collector = BarCollector(plan.symbols, settings.session.bar_wait_ms, known, health.view)
+
+    async def history() -> list[object]:
+        return list(
+            await warm_up(plan, store, feed, now_ms(), settings.session.warmup_bars, known)
+        )
+
+    around = Surroundings(
+        venue=venue,
+        feed=feed,
+        state=state_store,
+        journal=journal,
+        clock=venue_clock,
+        health=health,
+        collector=collector,
+        history=history,  # type: ignore[arg-type]
+        taps=taps,
+        kill_file=_kill_file(folder),
+    )
+    return LiveSession(Runner(session, around, told), session_row(session, settings), folder, notices)
+
+
+def open_stores(settings: Settings, folder: Path) -> tuple[StateStore, Journal]:
+    """State and journal of a session in `folder`, or where the settings say."""
+    return open_state(settings.state.url, folder), open_journal(settings.journal.url, folder)
+
+
+async def _kept(store: StateStore, choice: LiveChoice) -> SessionState:
+    from tercel.domain.session_state import SessionState
+
+    if choice.is_fresh:
+        return SessionState()
+    return (await store.read_full_snapshot()).state
+
+
+def _check_may_trade(
+    settings: Settings, choice: LiveChoice, plan: SessionPlan
+) -> tuple[str, ...]:
+    """Raise UserError where live trading is not allowed; what a reader should know."""
+    if choice.mode != "live":
+        return ()
+    url = settings.venue.rest_urls.get(choice.request.venue or "", "")
+    if url.startswith(LOOPBACK):
+        return ("a rehearsal: the venue is on this machine, so no promotion is asked for",)
+    if os.environ.get(CONFIRMED, "").lower() != "true":
+        raise UserError(
+            f"live trading is not confirmed: set {CONFIRMED}=true in the environment once you "
+            "mean it; --mode paper needs no confirmation"
+        )
+    from tercel.app.promotion import Promotable, check_promotion
+
+    for stream in plan.streams:
+        name = stream.label.strategy
+        costs = choice.request.costs or settings.cost_profile_name(name, stream.label.venue)
+        check_promotion(
+            open_promotions(settings),
+            settings,
+            Promotable(stream.strategy, stream.label.symbol, stream.values, costs),
+        )
+    return ()
+
+
+def _outside(
+    settings: Settings, choice: LiveChoice, governor: object, clock: Clock, kept: SessionState
+) -> tuple[MarketFeed, Venue, tuple[Callable[[FeedBar | FeedQuote], None], ...]]:
+    """The feed, the venue, and who else is told of the market."""
+    from tercel.adapters.ccxt.feed import CcxtFeed
+    from tercel.adapters.ccxt.keys import read_keys
+    from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
+    from tercel.app.live.governor import Governor
+
+    if not isinstance(governor, Governor):
+        raise TypeError("a Governor")
+    name = choice.request.venue or ""
+    feed = CcxtFeed(name, settings.venue, governor, clock)
+    if choice.mode == "live":
+        keys = read_keys(name, os.environ, Path.cwd())
+        wanted = VenueChoice(name, choice.request.symbols, settings.venue)
+        return feed, CcxtVenue(wanted, keys, governor, clock), ()
+    from tercel.adapters.simulator.exchange.exchange import Exchange
+    from tercel.adapters.simulator.exchange.rules import exchange_rules
+    from tercel.adapters.simulator.in_process import InProcessVenue
+
+    start = kept.account_balance if kept.kernel is not None else settings.runs.start_quote
+    exchange = Exchange(
+        exchange_rules(settings, name, choice.request.symbols),
+        balance_quote=Decimal(repr(float(start))).quantize(Decimal("1E-8")),
+        seed=settings.runs.seed,
+    )
+    venue = InProcessVenue(exchange, clock.now_ms, name)
+    return feed, venue, (venue.see,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A Clock whose now is asked elsewhere."""
+
+    now: Callable[[], int]
+    clock: Clock
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC."""
+        return self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        """As the clock waits."""
+        await self.clock.sleep(seconds)
+
+
+def _kill_file(folder: Path) -> Callable[[], bool]:
+    from tercel.adapters.control import KillFile
+
+    return KillFile(folder).take
+
+
+def with_venue_url(settings: Settings, venue: str, url: str | None) -> Settings:
+    """The same settings with `venue` at another address, http://HOST:PORT."""
+    if url is None:
+        return settings
+    rest = url.rstrip("/")
+    if not rest.startswith(("http://", "https://")):
+        raise UserError(f"--venue-url {url}: expected http://HOST:PORT")
+    stream = "ws" + rest.removeprefix("http")
+    group = settings.venue.with_overrides(
+        {
+            "rest_urls": {**settings.venue.rest_urls, venue: rest},
+            "stream_urls": {**settings.venue.stream_urls, venue: stream},
+        }
+    )
+    return settings.model_copy(update={"venue": group})
+
+
+def with_folder(settings: Settings, folder: Path | None) -> Settings:
+    """The same settings with the session in `folder`; None keeps theirs."""
+    if folder is None:
+        return settings
+    group = settings.session.with_overrides({"folder": str(folder)})
+    return settings.model_copy(update={"session": group})
+
+
+__all__ = [
+    "LiveChoice",
+    "LiveSession",
+    "live_session",
+    "open_stores",
+    "replace",
+    "replay_session",
+    "session_id",
+    "with_folder",
+    "with_venue_url",
+]
