@@ -118,3 +118,15 @@ async def test_an_answer_that_takes_too_long_counts_as_none(bench: Bench) -> Non
     bench.teller.slow_seconds = 5.0
     assert not await bench.clock.start()
     assert bench.clock.offset_ms == 0
+
+
+async def test_a_request_refused_for_its_time_refreshes_at_once_and_once(bench: Bench) -> None:
+    await bench.clock.start()
+    asked = bench.teller.asked
+    bench.teller.ahead_ms = 5000
+    bench.clock.nudge()
+    bench.clock.nudge()
+    for _ in range(20):
+        await bench.local.sleep(0.001)
+    assert bench.teller.asked - asked == 1
+    assert bench.clock.offset_ms == 5000

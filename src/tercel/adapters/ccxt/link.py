@@ -58,6 +58,10 @@ class RestDialect(Protocol):
         """Request weight that the venue has counted in this minute, where it tells."""
         ...
 
+    def is_clock_error(self, code: int) -> bool:
+        """Whether a request was refused because its time was off."""
+        ...
+
     def wait_seconds(self, status: int, text: str, now_ms: int) -> float | None:
         """How long an error asks everybody to wait; None: not at all."""
         ...
@@ -87,6 +91,8 @@ class Link:
         """Frames whose handling raised: a bug of ours each."""
         self.on_rest: Callable[[bool, str], None] = _ignore
         """Told when REST can no longer be reached, and when it can again."""
+        self.on_clock_error: Callable[[], None] = _ignore
+        """Told when a request was refused because its time was off."""
         self.on_frame: Callable[[Any, Any], None] = _ignore
         """Given every raw frame of every stream: (ccxt client, decoded frame)."""
 
@@ -200,6 +206,8 @@ class Link:
         code, words = self._dialect.read_error(parsed)
         if status < 400 and code == 0:
             return
+        if self._dialect.is_clock_error(code):
+            self.on_clock_error()
         text = self._words(words or f"HTTP {status}: {body}")
         wait_seconds = self._dialect.wait_seconds(status, text, self._clock.now_ms())
         if wait_seconds is not None:

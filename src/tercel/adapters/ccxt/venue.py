@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -82,6 +82,10 @@ class CcxtVenue:
         self._funding_told: dict[str, int] = {}
         """When the stream last told of funding by symbol: that is not looked up again."""
         self._refreshing: asyncio.Task[None] | None = None
+
+    def on_clock_error(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when the venue refuses a request because its time was off."""
+        self._link.on_clock_error = tell
 
     async def connect(self) -> None:
         """Make the client without asking the venue anything: enough for `time_ms`, which a venue

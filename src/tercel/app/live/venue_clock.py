@@ -7,6 +7,7 @@ and says so.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ class VenueClock:
         self._seconds = minutes * 60.0
         self._warn = warn
         self.offset_ms = 0
+        self._nudged: asyncio.Task[bool] | None = None
 
     def now_ms(self) -> int:
         """Milliseconds UTC, venue time."""
@@ -83,6 +85,13 @@ class VenueClock:
         while True:
             await self._clock.sleep(self._seconds)
             await self.refresh()
+
+    def nudge(self) -> None:
+        """The venue refused a request for its time: one of both clocks has stepped. Refresh now,
+        unless that is under way.
+        """
+        if self._nudged is None or self._nudged.done():
+            self._nudged = asyncio.create_task(self.refresh())
 
     async def _measure(self) -> str:
         """Set the offset from the quickest of a few answers. Returns what went wrong, or ''."""

@@ -23,6 +23,7 @@ from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
 from tercel.adapters.simulator.mounts.memory import MemoryConnector
 from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
 from tercel.app.live.governor import Governor
+from tercel.app.ports import Clock
 from tercel.core.codes import OrderKind, Slot
 from tercel.domain.events import Event
 from tercel.domain.live_settings import GovernorSettings, VenueSettings
@@ -125,7 +126,7 @@ class Asked:
 class Venue:
     """The server. `answers` by `METHOD path`; `once` are played first, one a request."""
 
-    def __init__(self, clock: LoopClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.asked: list[Asked] = []
         self.once: dict[str, deque[Reply]] = defaultdict(deque)

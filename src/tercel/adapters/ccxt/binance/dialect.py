@@ -18,7 +18,7 @@ from tercel.adapters.ccxt.stream import Stream, Target
 from tercel.app.live.governor import PUBLIC, Priority
 from tercel.app.ports import Clock
 from tercel.domain.errors import VenueError
-from tercel.domain.events import Answer, Event
+from tercel.domain.events import Answer, Event, Fault
 from tercel.domain.live_settings import VenueSettings
 from tercel.domain.orders import OrderRequest, VenueSnapshot
 
@@ -51,6 +51,10 @@ class BinanceDialect:
     def used_weight(self, headers: Mapping[str, str]) -> int | None:
         """What the venue has counted in this minute."""
         return errors.used_weight(headers)
+
+    def is_clock_error(self, code: int) -> bool:
+        """-1021: outside of recvWindow, or too far ahead."""
+        return errors.FAULTS.get(code) is Fault.CLOCK
 
     def wait_seconds(self, status: int, text: str, now_ms: int) -> float | None:
         """How long an error asks everybody to wait."""
