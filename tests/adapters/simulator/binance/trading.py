@@ -19,7 +19,7 @@ from tercel.adapters.simulator.binance.facade import ROUTES
 from tercel.adapters.simulator.binance.routes import Security
 from tercel.adapters.simulator.binance.sessions import StreamSession
 from tercel.adapters.simulator.binance.settings import Dialect, FacadeSettings, credentials_of
-from tercel.adapters.simulator.binance.wire import FrameKind, Reply
+from tercel.adapters.simulator.binance.wire import FrameKind, RefusalError, Reply
 from tercel.adapters.simulator.faults import Fault, FaultCode, FaultPlan, When, Where
 from tercel.adapters.simulator.market.ticks import BarTick, BookTick, MarkTick, TradeTick
 from tercel.core.records import BAR, Records
@@ -181,8 +181,11 @@ class Trader:
         return session
 
     def account(self) -> StreamSession:
-        """The user stream."""
-        key = self.ask("POST listenKey")["listenKey"]
+        """The user stream. Raises RefusalError where no key was to be had."""
+        answer = self.ask("POST listenKey")
+        if not isinstance(answer, dict) or "listenKey" not in answer:
+            raise RefusalError(self.status, "no listen key")
+        key = answer["listenKey"]
         return self.listen("/private/ws", f"listenKey={key}")
 
     def heard(self, session: StreamSession) -> list[Any]:

@@ -159,7 +159,7 @@ def is_exempt(here: Where, values: Mapping[str, str]) -> bool:
 def refuse(venue: VenueState, here: Where, given: Given, *, is_signed: bool) -> None:
     """Raise what a fault refuses this request with, once it is known to be well-formed."""
     watch, now_ms = venue.watch, venue.now_ms
-    if is_signed and (venue.overlay.is_key_revoked or watch.due(FaultCode.C10, here, now_ms)):
+    if is_signed and watch.due(FaultCode.C10, here, now_ms):
         raise bad_key()
     is_new = here.endpoint.startswith("POST") and is_write(here)
     if is_new and watch.due(FaultCode.L4, here, now_ms):

@@ -39,7 +39,6 @@ class Overlay:
     stale_account_until_ms: int = 0
     old_books: dict[str, object] = field(default_factory=dict)
     """A depth snapshot taken earlier, by symbol."""
-    is_key_revoked: bool = False
     is_multi_assets: bool = False
     is_reply_without_fills: bool = False
     """Whether the reply that is being made lacks the fill price."""

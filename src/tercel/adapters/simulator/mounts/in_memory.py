@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,10 +37,12 @@ class MemoryMount:
     """Done when there are no more ticks."""
     acceptor: web.Server
     latency: Latency
+    refuses: Callable[[], bool]
+    """Whether a new connection is refused."""
 
     def connector(self) -> MemoryConnector:
         """For one client's session; it reaches the venue and nothing else."""
-        return MemoryConnector({ADDRESS: self.acceptor}, self.latency)
+        return MemoryConnector({ADDRESS: self.acceptor}, self.latency, self.refuses)
 
 
 @asynccontextmanager
@@ -51,12 +53,14 @@ async def in_memory(
     latency: Latency = AT_ONCE,
 ) -> AsyncIterator[MemoryMount]:
     """The venue, for as long as the context lasts. An error of the market is raised at its end."""
-    server = VenueServer(facade, clock)
+    server = VenueServer(facade, clock, refuses_connections=False)
     acceptor = web.Server(server.handle, access_log=None)
     market = asyncio.ensure_future(play(ticks, facade, clock))
     time = asyncio.ensure_future(server.tell_time())
     try:
-        yield MemoryMount(server, market, acceptor, latency)
+        yield MemoryMount(
+            server, market, acceptor, latency, lambda: facade.refuses_connections(clock.now_ms())
+        )
     finally:
         for task in (market, time):
             task.cancel()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tercel.app.ports import Clock
 
 CLOSE_ABNORMAL = 1006
-BODY_BYTES_MAX = 1_000_000
 MESSAGE_BYTES_MAX = 1_000_000
 PUBLISH_EVERY_MS = 100
 """How often the façade is told that time has passed."""
@@ -35,16 +34,21 @@ PUBLISH_EVERY_MS = 100
 class VenueServer:
     """Carries bytes between clients and a façade, on the venue's clock."""
 
-    def __init__(self, facade: BinanceFacade, clock: Clock) -> None:
+    def __init__(
+        self, facade: BinanceFacade, clock: Clock, *, refuses_connections: bool = True
+    ) -> None:
         self._facade = facade
         self._clock = clock
+        self._refuses_connections = refuses_connections
+        """Whether a refused connection is cut here; else whoever connects asks."""
         self.requests = 0
         """Requests answered so far."""
         self.frames_sent = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, or the handshake of a stream."""
-        if self._facade.refuses_connections(self._clock.now_ms()):
+        refuses = self._refuses_connections
+        if refuses and self._facade.refuses_connections(self._clock.now_ms()):
             return _cut(request)
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._stream(request)
