@@ -32,7 +32,7 @@ from tercel.core.plan import TradePlan
 from tercel.core.records import EQUITY, TRADE, Records
 from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.commands import Command, WriteJournal
-from tercel.domain.journal import EquityRow, EvaluationRow, JournalRow, TradeRow
+from tercel.domain.journal import EquityRow, EvaluationRow, FillRow, IntentRow, JournalRow, TradeRow
 from tercel.domain.results import StreamLabel
 from tercel.domain.session_state import SessionState
 from tercel.domain.settings import Settings
@@ -130,7 +130,8 @@ class Written:
         if not isinstance(command, WriteJournal):
             return
         for row in command.rows:
-            self.rows.append(row)
+            if isinstance(row, IntentRow | FillRow):
+                self.rows.append(row)
             if isinstance(row, EvaluationRow):
                 self.digests[row.stream].append(row.digest)
             elif isinstance(row, EquityRow) and row.desk == "main":
@@ -169,6 +170,7 @@ class Twice:
         self.check_records("market", self.backtest.markets, desk.markets)
         self.check_records("account", self.backtest.account.reshape(1), desk.account.reshape(1))
         self.check_equity()
+        self.check_orders()
         return self
 
     def check_signals(self) -> None:
@@ -185,6 +187,12 @@ class Twice:
         assert ahead[0] == last[0]
         made = np.array([*rows, last], EQUITY)
         self.check_records("equity", wanted, made)
+
+    def check_orders(self) -> None:
+        """Orders are of a size, and none is left at rest."""
+        intents = [row for row in self.written.rows if isinstance(row, IntentRow)]
+        assert all(row.quantity > 0.0 for row in intents)
+        assert not list(self.session.parts.orders.live())
 
     @staticmethod
     def check_records(what: str, wanted: Records, made: Records) -> None:

@@ -122,7 +122,7 @@ def test_each_strategy_alone(name: str) -> None:
 def test_every_plan_under_every_fill_rule(
     plan: str, timing: EntryTiming, intrabar: IntrabarMode
 ) -> None:
-    rules = {"intrabar": intrabar, "entry_timing": timing}
+    rules: dict[str, Any] = {"intrabar": intrabar, "entry_timing": timing}
     whole = busy(0, plan, **RISKED, **FUNDED, **rules)
     thin = busy(1, plan, **RISKED, **FUNDED, **THIN, **rules)
     traded(twice([whole, thin], account_spec(1e6)))
@@ -158,7 +158,7 @@ def test_many_streams_on_one_account_with_every_breaker() -> None:
     whole = [invented_bars(BUSY_BARS, seed=number + 3) for number in range(3)]
     whole[1] = whole[1][np.arange(BUSY_BARS) % 97 != 5]
     whole[2] = whole[2][: BUSY_BARS * 3 // 4]
-    specs = []
+    specs: list[StreamSpec] = []
     for number, (series, plan) in enumerate(
         [(0, "three_r"), (1, "chased"), (2, "trail_atr"), (0, "patient"), (1, "timed")]
     ):

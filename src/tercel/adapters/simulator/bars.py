@@ -144,6 +144,8 @@ class BarExchange:
         A generator: orders may be placed and cancelled between two events.
         """
         book = self._books[stream]
+        if not book.quantity > 0.0 and not any(book.orders.values()):
+            return
         fills.begin_bar(book.record, bar)
         yield from self._match(book, bar)
         yield from self._settle(book, bar, context)

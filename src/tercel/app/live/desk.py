@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tercel.app.live.plan import SessionPlan, open_books
 from tercel.core import kernel, minute
-from tercel.core.codes import OrderStatus, Refusal, Slot
+from tercel.core.codes import Refusal, Slot
 from tercel.core.records import (
     EQUITY,
     FILL,
@@ -49,13 +50,14 @@ class MinuteBoard:
 
     def show(self, event: BarsClosed) -> Records:
         """The minute of `event`; series without a bar are absent."""
-        self.rows["present"] = False
+        rows = self.rows
+        rows["present"] = False
         for place, series in enumerate(event.series):
-            row = self.rows[series]
-            row.present = True
+            row = rows[series : series + 1]
+            row["present"] = True
             row["bar"] = event.bars[place]
             row["context"] = event.contexts[place]
-        return self.rows
+        return rows
 
 
 class Desk:
@@ -68,6 +70,10 @@ class Desk:
         self.streams["costs"]["funding_interval_ms"] = 0
         self.rows = [self.streams[k] for k in range(len(self.streams))]
         """The STREAM records, each a view."""
+        self.held: npt.NDArray[np.float64] = self.streams["position"]["quantity"]
+        """Open quantity of each stream, base; a view."""
+        self.statuses: npt.NDArray[np.int64] = self.streams["orders"]["status"]
+        """codes.OrderStatus of each stream and slot; a view."""
         self._tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
         self._touched = np.zeros(len(self.streams), np.bool_)
         self.awake = np.zeros(len(self.streams), np.bool_)
@@ -141,9 +147,12 @@ class Desk:
 
     def is_flat(self) -> bool:
         """Whether no stream has a position or an entry at work."""
-        held = self.streams["position"]["quantity"] > 0.0
-        waiting = self.streams["orders"]["status"][:, Slot.ENTRY] != OrderStatus.EMPTY
-        return not bool((held | waiting).any())
+        return not any(self.held.tolist()) and not any(self.statuses[:, Slot.ENTRY].tolist())
+
+    def busy(self) -> list[int]:
+        """Streams with a position or an entry at work."""
+        entries = self.statuses[:, Slot.ENTRY].tolist()
+        return [k for k, held in enumerate(self.held.tolist()) if held > 0.0 or entries[k]]
 
 
 class SimulatedDesk:

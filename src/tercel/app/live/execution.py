@@ -29,6 +29,8 @@ from tercel.domain.commands import Level
 from tercel.domain.events import Answer, Fault, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
 
+EMPTY = int(OrderStatus.EMPTY)
+
 
 class Execution:
     """Sends, follows and books the orders of every stream."""
@@ -48,8 +50,10 @@ class Execution:
 
     def sync(self, k: int) -> None:
         """Ask for whatever makes the orders of stream `k` what its table says."""
+        asked = self._parts.desk.statuses[k].tolist()
         for slot in SLOTS:
-            self._sync_slot(k, slot)
+            if asked[slot] != EMPTY or self._parts.orders.has(k, slot):
+                self._sync_slot(k, slot)
         self._watch_protection(k)
 
     def sync_all(self) -> None:
@@ -59,10 +63,7 @@ class Execution:
 
     def sync_busy(self) -> None:
         """`sync` of every stream that holds, waits for or has asked for something."""
-        desk = self._parts.desk
-        held = desk.streams["position"]["quantity"] > 0.0
-        waiting = desk.streams["orders"]["status"][:, Slot.ENTRY] != OrderStatus.EMPTY
-        busy = {int(k) for k in np.flatnonzero(held | waiting)}
+        busy = set(self._parts.desk.busy())
         busy.update(order.request.stream for order in self._parts.orders.live())
         for k in sorted(busy - {STRAY_STREAM}):
             self.sync(k)
@@ -131,8 +132,7 @@ class Execution:
     # --- protection ------------------------------------------------------------------------------
 
     def _watch_protection(self, k: int) -> None:
-        position = self._parts.stream(k).position
-        quantity = float(position.quantity)
+        quantity = float(self._parts.desk.held[k])
         if not quantity > 0.0:
             self.naked_since.pop(k, None)
             self._refused.pop(k, None)

@@ -7,6 +7,8 @@ import json
 import math
 from typing import Any
 
+import numpy as np
+
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.wire import encode_event
 from tercel.app.live.working import WorkingOrder
@@ -43,8 +45,8 @@ def view_of(state: Any) -> str:
     if "view" not in (state.dtype.names or ()):
         return "{}"
     view = state["view"]
-    named = {name: view[name].item() for name in view.dtype.names or ()}
-    return json.dumps({name: None if value != value else value for name, value in named.items()})
+    named = zip(view.dtype.names or (), view.item(), strict=True)
+    return json.dumps({name: None if value != value else value for name, value in named})
 
 
 class Recorder:
@@ -73,7 +75,7 @@ class Recorder:
 
     def evaluation(self, k: int, time: int, signal: Any, told: tuple[str, str, str]) -> None:
         """A strategy looked at a bar; `told` is (decision, refusal, view)."""
-        side = int(signal.side)
+        side = int(signal["side"])
         if not self._every and side == 0:
             return
         stream = self._plan.streams[k]
@@ -86,8 +88,8 @@ class Recorder:
                 stream.label.strategy,
                 stream.label.symbol,
                 side,
-                stream.strategy.reasons[int(signal.reason)],
-                _known(float(signal.score)),
+                stream.strategy.reasons[int(signal["reason"])],
+                _known(float(signal["score"])),
                 *told,
                 digest,
             )
@@ -208,18 +210,16 @@ class Recorder:
                 self._session,
                 time,
                 desk,
-                float(account.equity_quote),
-                float(account.cash_quote),
-                float(account.exposure_quote),
+                float(account["equity_quote"]),
+                float(account["cash_quote"]),
+                float(account["exposure_quote"]),
             )
         )
 
     def positions(self, time: int, streams: Records) -> None:
         """Every open position at a close."""
-        for k in range(len(streams)):
+        for k in np.flatnonzero(streams["position"]["quantity"] > 0.0).tolist():
             position = streams[k].position
-            if not position.quantity > 0.0:
-                continue
             value = float(position.side * (position.mark_price - position.entry_price))
             self._rows.append(
                 PositionRow(

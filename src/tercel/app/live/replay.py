@@ -18,6 +18,7 @@ from tercel.app.live.plan import SessionPlan
 from tercel.app.live.session import Session
 from tercel.app.prepare import PreparedRun
 from tercel.app.signals import unknown_context
+from tercel.core.ledger import NEVER
 from tercel.core.records import BAR, CONTEXT, STREAM, Records
 from tercel.domain.commands import (
     Alert,
@@ -116,6 +117,7 @@ class Replay:
         self._series = series
         self._told = told
         self._cursors = [0] * len(series)
+        self._times: list[list[int]] = [each.bars["open_time"].tolist() for each in series]
         self._bar_ms = session.parts.plan.bar_ms
         self._streams = [stream.series for stream in session.parts.plan.streams]
         self.ended: EndSession | None = None
@@ -130,19 +132,14 @@ class Replay:
 
     def _next_bars(self) -> BarsClosed | None:
         """The bars that open next, of every series that has one."""
-        times = [
-            int(each.bars[at]["open_time"])
-            for each, at in zip(self._series, self._cursors, strict=True)
-            if at < len(each.bars)
+        following = [
+            times[at] if at < len(times) else NEVER
+            for times, at in zip(self._times, self._cursors, strict=True)
         ]
-        if not times:
+        time = min(following)
+        if time == NEVER:
             return None
-        time = min(times)
-        here = [
-            row
-            for row, (each, at) in enumerate(zip(self._series, self._cursors, strict=True))
-            if at < len(each.bars) and int(each.bars[at]["open_time"]) == time
-        ]
+        here = [row for row, each in enumerate(following) if each == time]
         bars, contexts = np.empty(len(here), BAR), np.empty(len(here), CONTEXT)
         for place, row in enumerate(here):
             each, at = self._series[row], self._cursors[row]

@@ -184,7 +184,7 @@ class Session:
         for k in range(len(parts.desk.rows)):
             if parts.desk.awake[k]:
                 self._turns.append(Decide(event.time_ms, k))
-            elif board[parts.plan.streams[k].series].present:
+            elif parts.plan.streams[k].series in event.series:
                 self._note_evaluation(k, "none", Refusal.NONE)
         self._turns.append(MinuteEnded(event.time_ms))
         self.execution.sync_busy()
@@ -202,6 +202,8 @@ class Session:
         """Veto the signals that the session itself refuses, each with its reason."""
         parts = self.parts
         views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
+        if not views and not self._asked["side"].any():
+            return
         stale: set[str] = set()
         for k in np.flatnonzero(self._asked["side"] != Side.NONE):
             view = views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
@@ -267,7 +269,7 @@ class Session:
         if held and decision == "none":
             decision = "suspended"
         self._note_evaluation(k, decision, refusal)
-        if signal["side"] != Side.NONE or held or entered:
+        if signal["side"] != Side.NONE or entered:
             parts.changed = True
         self.execution.sync(k)
 
@@ -373,8 +375,8 @@ class Session:
     def _tell_suspensions(self) -> None:
         """Once when a position opens, once when it is closed; never at each bar."""
         parts = self.parts
-        held = parts.desk.streams["position"]["quantity"] > 0.0
-        if not held.any() and not self._suspended:
+        held = parts.desk.held.tolist()
+        if not self._suspended and not any(held):
             return
         for k in range(len(held)):
             if held[k] and k not in self._suspended:

@@ -60,6 +60,10 @@ class SignalMaker:
         self._quiet = quiet_signals(len(self._minds))
         self.signals = quiet_signals(len(self._minds))
         """SIGNAL of each stream at the last minute."""
+        self._own = [self.signals[k : k + 1] for k in range(len(self._minds))]
+        self._minute: Records | None = None
+        self._inputs: list[tuple[Any, Any]] = []
+        """BAR and CONTEXT of each series of `_minute`, views."""
 
     def step(self, minute: Records) -> Records:
         """The SIGNAL of each stream for `minute` (MINUTE, one row a series).
@@ -67,12 +71,15 @@ class SignalMaker:
         Raises StrategyError where a strategy fails: its state is not to be trusted any more.
         """
         self.signals[:] = self._quiet
+        if minute is not self._minute:
+            self._minute = minute
+            self._inputs = [(row.bar, row.context) for row in minute]
+        present = minute["present"].tolist()
         for k, mind in enumerate(self._minds):
-            here = minute[mind.series]
-            if not here.present:
+            if not present[mind.series]:
                 continue
             try:
-                mind.step(here.bar, here.context, self.signals[k : k + 1])
+                mind.step(*self._inputs[mind.series], self._own[k])
             except (*COMPILE_ERRORS, *RUN_ERRORS) as error:
                 raise StrategyError(
                     f"{mind.strategy.path}: {type(error).__name__}: {error}"

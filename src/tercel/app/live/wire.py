@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
+import functools
 import json
 import types
 import typing
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ import numpy as np
 from tercel.core.records import BAR, CONTEXT
 from tercel.domain import events as domain_events
 from tercel.domain.errors import DataError
-from tercel.domain.events import Event
+from tercel.domain.events import BarsClosed, Decide, Event, MinuteEnded
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in typing.get_args(Event)}
 _RECORDS = {"bars": BAR, "contexts": CONTEXT}
@@ -28,7 +30,7 @@ _RECORDS = {"bars": BAR, "contexts": CONTEXT}
 
 def encode_event(event: Event) -> bytes:
     """`event` as JSON; its kind is kept beside it."""
-    return json.dumps(_plain(event), separators=(",", ":")).encode()
+    return (_quickly(event) or _encode(_plain(event))).encode()
 
 
 def decode_event(kind: str, payload: bytes) -> Event:
@@ -40,17 +42,48 @@ def decode_event(kind: str, payload: bytes) -> Event:
     return made
 
 
+def _quickly(event: Event) -> str:
+    """The same text for what comes at every bar, at a third of the cost; empty: another event."""
+    if isinstance(event, Decide):
+        return f'{{"time_ms":{event.time_ms},"stream":{event.stream}}}'
+    if isinstance(event, MinuteEnded):
+        return f'{{"time_ms":{event.time_ms}}}'
+    if isinstance(event, BarsClosed) and not event.views:
+        bars = base64.b64encode(event.bars.tobytes()).decode()
+        contexts = base64.b64encode(event.contexts.tobytes()).decode()
+        late = "true" if event.is_late else "false"
+        series = ",".join(map(str, event.series))
+        return (
+            f'{{"time_ms":{event.time_ms},"series":[{series}],"bars":"{bars}",'
+            f'"contexts":"{contexts}","views":[],"is_late":{late}}}'
+        )
+    return ""
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_AS_THEY_ARE = frozenset({int, float, str, bool, type(None)})
+
+
+@functools.cache
+def _names(kind: Hashable) -> tuple[str, ...]:
+    """Fields of a dataclass; none of any other type."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return ()
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
 def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is tuple:
+        return [_plain(each) for each in value]
+    if names := _names(kind):
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, np.ndarray):
         return base64.b64encode(value.tobytes()).decode()
     if isinstance(value, enum.Enum):
         return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
     return value
 
 

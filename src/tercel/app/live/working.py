@@ -127,13 +127,19 @@ class WorkingOrders:
         """The order of that id; None: not ours, or long forgotten."""
         return self._all.get(client_id)
 
+    def has(self, stream: int, slot: Slot) -> bool:
+        """Whether anything of a slot may still be live: quicker than to look."""
+        return (stream, slot) in self._slots
+
     def of(self, stream: int, slot: Slot) -> list[WorkingOrder]:
         """Live orders of a slot, oldest first."""
         there = self._slots.get((stream, slot))
         if not there:
             return []
         live = [order for order in there if order.is_live]
-        if len(live) != len(there):
+        if not live:
+            del self._slots[stream, slot]
+        elif len(live) != len(there):
             self._slots[stream, slot] = live
         return live
 
@@ -168,17 +174,18 @@ class Wanted:
 def wanted_in(stream: Any, slot: Slot) -> Wanted | None:
     """What the order table of `stream` asks for in `slot`; None: nothing.
 
-    A stop that has triggered is left as it is: its quantity is what the venue still works on.
+    A stop that has triggered is left as it is: its quantity is what the venue still works on. A
+    trailing stop whose share a thin market has already taken off through the stop asks for nothing.
     """
     order = stream.orders[slot]
-    status = int(order.status)
-    if status == OrderStatus.EMPTY:
+    status, quantity = int(order["status"]), float(order["quantity"])
+    if status == OrderStatus.EMPTY or not quantity > 0.0:
         return None
-    kind = OrderKind(int(order.kind))
+    kind = OrderKind(int(order["kind"]))
     if status == OrderStatus.TRIGGERED and slot in (Slot.STOP, Slot.TRAIL):
         kind = OrderKind.STOP
-    price = math.nan if kind == OrderKind.MARKET else float(order.price)
-    return Wanted(kind, int(order.side), float(order.quantity), price, int(order.reason))
+    price = math.nan if kind == OrderKind.MARKET else float(order["price"])
+    return Wanted(kind, int(order["side"]), quantity, price, int(order["reason"]))
 
 
 def fits(order: WorkingOrder, wanted: Wanted, price_slack: float, quantity_slack: float) -> bool:
