@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,7 +100,8 @@ def venue(
         if data == "lake"
         else _synthetic(own, names, seed, start)
     )
-    _serve(own, _order(own, series, seed, plan), place, is_redated=dates == "now")
+    order = replace(_order(own, series, seed, plan), speed=speed)
+    _serve(own, order, place, is_redated=dates == "now")
 
 
 def _check(protocol: str, data: str, dates: str, speed: float) -> None:

@@ -53,7 +53,11 @@ def flat_bars(price: float, minutes: int, start_ms: int = START_MS) -> Records:
 
 
 def venue_with(
-    *faults: Fault, minutes: int = 120, dialect: Dialect | None = None, start_ms: int = START_MS
+    *faults: Fault,
+    minutes: int = 120,
+    dialect: Dialect | None = None,
+    start_ms: int = START_MS,
+    speed: float = 1.0,
 ) -> Venue:
     """Bitcoin at 40,000 and Ether at 2,000."""
     order = VenueOrder(
@@ -61,6 +65,7 @@ def venue_with(
         start_ms=start_ms,
         plan=FaultPlan(faults, 7),
         facade=FacadeSettings(credentials_of(1), dialect or Dialect()),
+        speed=speed,
     )
     return build_venue(settings(), order)
 

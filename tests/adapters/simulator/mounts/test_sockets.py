@@ -12,7 +12,7 @@ from tests.adapters.simulator.binance.trading import BTC, fault, sign, venue_wit
 
 from tercel.adapters.clock import SystemClock, VirtualClock
 from tercel.adapters.simulator.binance.assembly import Venue, VenueOrder, redated
-from tercel.adapters.simulator.binance.settings import credentials_of
+from tercel.adapters.simulator.binance.settings import Limits, credentials_of
 from tercel.adapters.simulator.faults import Fault, FaultCode, When
 from tercel.adapters.simulator.market.ticks import BarTick
 from tercel.adapters.simulator.mounts.pacing import PacedClock
@@ -36,7 +36,7 @@ def now_minute() -> int:
 
 def venue_now(*faults: Fault, minutes: int = 120) -> Venue:
     """A venue whose bars begin this minute."""
-    return venue_with(*faults, minutes=minutes, start_ms=now_minute())
+    return venue_with(*faults, minutes=minutes, start_ms=now_minute(), speed=FAST.speed)
 
 
 async def ask(session: aiohttp.ClientSession, url: str) -> Any:
@@ -155,6 +155,14 @@ async def test_time_runs_as_fast_as_it_is_told_to() -> None:
     await clock.sleep(30.0)
     assert real.now_ms() == 1_000_500
     assert clock.now_ms() == 5_030_000
+
+
+def test_clients_have_as_long_as_they_think_they_have() -> None:
+    usual, fast = Limits(), Limits().stretched(60.0)
+    assert fast.listen_key_ms == 60 * usual.listen_key_ms
+    assert fast.pong_within_ms == 60 * usual.pong_within_ms
+    assert fast.weight_minute_max == usual.weight_minute_max
+    assert usual.stretched(0.5) == usual
 
 
 def test_another_date_moves_bars_and_funding() -> None:

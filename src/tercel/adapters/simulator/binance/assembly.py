@@ -42,6 +42,8 @@ class VenueOrder:
     """None: a key of the seed, today's dialect, the vendor's limits."""
     funding: Mapping[str, Mapping[int, float]] | None = None
     """Rates by symbol and settlement."""
+    speed: float = 1.0
+    """How fast the venue's time will run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def build_venue(settings: Settings, order: VenueOrder) -> Venue:
     )
     shape = market_shape(settings, MINUTE_MS)
     driver = MarketDriver(played, rules.instruments, shape, order.seed, order.funding)
-    facade_settings = order.facade or FacadeSettings(credentials_of(order.seed))
+    asked = order.facade or FacadeSettings(credentials_of(order.seed))
+    facade_settings = replace(asked, limits=asked.limits.stretched(order.speed))
     facade = BinanceFacade(
         exchange,
         MarketBefore(rules, history),

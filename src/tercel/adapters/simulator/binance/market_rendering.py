@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 from tercel.adapters.simulator.binance.candles import Candle
 from tercel.adapters.simulator.binance.tape import Level, SymbolTape
 from tercel.adapters.simulator.binance.wire import Json, fixed
-from tercel.adapters.simulator.exchange.records import ZERO, Instrument
+from tercel.adapters.simulator.exchange.records import ZERO, Instrument, decimals_of
 from tercel.adapters.simulator.market.ticks import TradeTick
 
 FUNDING_INTERVAL_MS = 28_800_000
@@ -21,14 +22,18 @@ ORDER_TYPES = [
 ]  # fmt: skip
 
 
+_decimals = lru_cache(1_024)(decimals_of)
+"""Asked for each number of each frame."""
+
+
 def price_text(instrument: Instrument, value: Decimal) -> str:
     """A price with the decimals of the symbol's tick."""
-    return fixed(value, instrument.price_decimals)
+    return f"{value:.{_decimals(instrument.tick_size)}f}"
 
 
 def quantity_text(instrument: Instrument, value: Decimal) -> str:
     """A quantity with the decimals of the symbol's lot."""
-    return fixed(value, instrument.quantity_decimals)
+    return f"{value:.{_decimals(instrument.lot_size)}f}"
 
 
 def levels_json(instrument: Instrument, levels: Iterable[Level]) -> list[list[str]]:

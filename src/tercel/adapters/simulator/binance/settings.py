@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,17 @@ class Limits:
     receive_window_ms_max: int = 60_000
     clock_ahead_ms_max: int = 1_000
     """How far a request's timestamp may lie in the future."""
+
+    def stretched(self, speed: float) -> Limits:
+        """The same limits where the venue's time runs `speed` times as fast as the clients'.
+
+        What clients must do in their own time (renew a key, answer a ping) has as long as they
+        think it has; what they may do in a minute is counted in minutes of the venue.
+        """
+        if speed <= 1.0:
+            return self
+        names = ("connection_ms_max", "ping_every_ms", "pong_within_ms", "listen_key_ms")
+        return replace(self, **{name: round(getattr(self, name) * speed) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tercel.adapters.simulator.binance.facade import BinanceFacade
     from tercel.app.ports import Clock
 
-TICKS_AT_ONCE = 500
+TICKS_AT_ONCE = 50
 """Ticks that may be due together before others get their turn."""
 
 
@@ -38,12 +38,17 @@ async def play(
     facade: BinanceFacade,
     clock: Clock,
     on_tick: Callable[[MarketTick], None] = lambda _: None,
+    early_ms: int = 0,
 ) -> None:
-    """Bring each tick to the façade at its time; returns when there are no more."""
+    """Bring each tick to the façade at its time; returns when there are no more.
+
+    Ticks at most `early_ms` ahead come together with those that are due: on a fast clock waits are
+    too short to be waited for one by one.
+    """
     since_pause = 0
     for tick in ticks:
         wait_ms = tick.time_ms - clock.now_ms()
-        if wait_ms > 0 or since_pause >= TICKS_AT_ONCE:
+        if wait_ms > early_ms or since_pause >= TICKS_AT_ONCE:
             since_pause = 0
             await clock.sleep(max(wait_ms, 0) / 1_000)
         since_pause += 1

@@ -28,19 +28,25 @@ if TYPE_CHECKING:
 CLOSE_ABNORMAL = 1006
 MESSAGE_BYTES_MAX = 1_000_000
 PUBLISH_EVERY_MS = 100
-"""How often the façade is told that time has passed."""
+"""How often the façade is told that time has passed, where nobody says otherwise."""
 
 
 class VenueServer:
     """Carries bytes between clients and a façade, on the venue's clock."""
 
     def __init__(
-        self, facade: BinanceFacade, clock: Clock, *, refuses_connections: bool = True
+        self,
+        facade: BinanceFacade,
+        clock: Clock,
+        *,
+        refuses_connections: bool = True,
+        publish_every_ms: int = PUBLISH_EVERY_MS,
     ) -> None:
         self._facade = facade
         self._clock = clock
         self._refuses_connections = refuses_connections
         """Whether a refused connection is cut here; else whoever connects asks."""
+        self._publish_every_ms = publish_every_ms
         self.requests = 0
         """Requests answered so far."""
         self.frames_sent = 0
@@ -64,7 +70,11 @@ class VenueServer:
         """Let the façade know of time that passes, for ever."""
         while True:
             self._facade.advance(self._clock.now_ms())
-            await self._clock.sleep(PUBLISH_EVERY_MS / 1_000)
+            await self._clock.sleep(self._publish_every_ms / 1_000)
+
+    def _now_ms(self) -> int:
+        """The venue's time: the market may be a moment ahead of the clock."""
+        return max(self._clock.now_ms(), self._facade.state.now_ms)
 
     async def _answer(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         """Send a reply, as late and as broken as it is to be."""
@@ -138,7 +148,7 @@ class VenueServer:
         """
         while True:
             news.clear()
-            for frame in session.take(self._clock.now_ms()):
+            for frame in session.take(self._now_ms()):
                 try:
                     await self._send(request, socket, frame)
                 except ConnectionError:  # the client is gone; the reader learns of it, too
@@ -151,7 +161,7 @@ class VenueServer:
 
     async def _until(self, due_ms: int, news: asyncio.Event) -> None:
         """Return at `due_ms`, or earlier when there is news."""
-        seconds = max(due_ms - self._clock.now_ms(), 0) / 1_000
+        seconds = max(due_ms - self._now_ms(), 0) / 1_000
         waiting = [
             asyncio.ensure_future(news.wait()),
             asyncio.ensure_future(self._clock.sleep(seconds)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tercel.adapters.simulator.market.ticks import BarTick, MarketTick
 from tercel.adapters.simulator.mounts.pacing import PacedClock, play
-from tercel.adapters.simulator.mounts.server import VenueServer
+from tercel.adapters.simulator.mounts.server import PUBLISH_EVERY_MS, VenueServer
 from tercel.adapters.simulator.mounts.sockets import listening
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tercel.app.ports import Clock
 
 MINUTE_MS = 60_000
+REAL_MS_BETWEEN = 10
+"""The façade is told of time that passes no more often than this, in real milliseconds."""
+REAL_MS_EARLY = 2
+"""Ticks less than this ahead, in real milliseconds, are not waited for one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,11 @@ async def serving(
     paced = PacedClock(clock, now_ms if is_now else venue.start_ms, place.speed)
     if place.speed != 1.0 or not is_now:
         venue.facade.other_clock = clock.now_ms
-    server = VenueServer(venue.facade, paced)
+    every_ms = max(PUBLISH_EVERY_MS, round(REAL_MS_BETWEEN * place.speed))
+    early_ms = round(REAL_MS_EARLY * max(place.speed - 1.0, 0.0))
+    server = VenueServer(venue.facade, paced, publish_every_ms=every_ms)
     async with listening(server, place.host, place.port) as address:
-        market = asyncio.ensure_future(play(venue.ticks(), venue.facade, paced, on_tick))
+        market = asyncio.ensure_future(play(venue.ticks(), venue.facade, paced, on_tick, early_ms))
         time = asyncio.ensure_future(server.tell_time())
         try:
             yield Served(address, server, paced, market)
