@@ -1,0 +1,19 @@
+"""The control socket of a running session: local, for its owner alone, one JSON object a line.
+
+`ControlServer` holds the folder of a session and answers; `ControlClient` asks. `KillFile` is the
+way to stop a session that does not answer, or none that runs yet.
+"""
+
+from tercel.adapters.control.client import ControlClient
+from tercel.adapters.control.errors import NoSessionError, SessionRunsError, SilentSessionError
+from tercel.adapters.control.kill_file import KillFile
+from tercel.adapters.control.server import ControlServer
+
+__all__ = [
+    "ControlClient",
+    "ControlServer",
+    "KillFile",
+    "NoSessionError",
+    "SessionRunsError",
+    "SilentSessionError",
+]
