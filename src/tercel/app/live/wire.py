@@ -9,11 +9,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
-import functools
 import json
 import types
 import typing
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -64,12 +62,15 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 _AS_THEY_ARE = frozenset({int, float, str, bool, type(None)})
 
 
-@functools.cache
-def _names(kind: Hashable) -> tuple[str, ...]:
+_fields: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
     """Fields of a dataclass; none of any other type."""
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        return ()
-    return tuple(field.name for field in dataclasses.fields(kind))
+    if kind not in _fields:
+        of = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+        _fields[kind] = tuple(field.name for field in of)
+    return _fields[kind]
 
 
 def _plain(value: Any) -> Any:
