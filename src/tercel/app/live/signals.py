@@ -100,4 +100,4 @@ class SignalMaker:
         if [len(part) for part in image] != [state.nbytes for state in states]:
             raise ValueError("strategy states of another layout")
         for state, part in zip(states, image, strict=True):
-            state.view(np.uint8)[:] = np.frombuffer(part, np.uint8)
+            state.reshape(1).view(np.uint8)[:] = np.frombuffer(part, np.uint8)
