@@ -1,0 +1,415 @@
+"""What a session looks like on a terminal: a view that stays in its place, or plain lines.
+
+`open_view` chooses: a terminal gets `LiveView`, a file or a pipe gets `PlainView`, which says only
+what happens. `picture` is the same for `tercel status`. Texts that come from venues and strategies
+are shown as they are, never as markup, and without control characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from tercel.domain.times import to_datetime
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from tercel.app.live.status_records import (
+        AlertStatus,
+        BreakerStatus,
+        DecisionStatus,
+        FeedStatus,
+        PositionStatus,
+        SessionStatus,
+        TradeStatus,
+    )
+
+REFRESHES_PER_SECOND = 4.0
+LATEST = 5
+"""Decisions, trades and alerts shown of each."""
+FEEDS_SHOWN = 12
+"""Healthy feeds; unhealthy ones are all shown."""
+LEVEL_STYLES = {"info": "dim", "warning": "yellow", "critical": "bold red"}
+NEAR = 0.5
+"""Share of its limit from which a counter is shown."""
+
+
+class View(Protocol):
+    """Where a running session is shown."""
+
+    def update(self, status: SessionStatus) -> None:
+        """The session as it is now."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """One line that stays."""
+        ...
+
+    def close(self) -> None:
+        """The session has ended; what was shown last stays. May be called twice."""
+        ...
+
+
+def open_view(console: Console) -> View:
+    """A live view on a terminal, lines elsewhere."""
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+class LiveView:
+    """The picture, kept in its place; lines go above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status: SessionStatus | None = None
+        self._live: Live | None = None
+
+    def update(self, status: SessionStatus) -> None:
+        """Cheap: it is drawn a few times a second, whatever was told in between."""
+        from rich.live import Live
+
+        self._status = status
+        if self._live is None:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._draw,
+                refresh_per_second=REFRESHES_PER_SECOND,
+            )
+            self._live.start(refresh=True)
+
+    def tell(self, line: str) -> None:
+        """One line that stays."""
+        self._console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Draw once more, and leave it there."""
+        if self._live is not None:
+            self._live.refresh()
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> RenderableType:
+        return "" if self._status is None else picture(self._status)
+
+
+class PlainView:
+    """A line for each position, trade and alert."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._open: set[tuple[str, str, int]] = set()
+        self._trades = self._alerts = 0
+        """Numbers of the last ones told."""
+
+    def update(self, status: SessionStatus) -> None:
+        """Say what is new since the last call."""
+        lines = [
+            (position.entry_time_ms, opened_line(position))
+            for position in status.positions
+            if _key(position) not in self._open
+        ]
+        self._open = {_key(position) for position in status.positions}
+        trades = _new(status.trades, self._trades, lambda each: each.number)
+        alerts = _new(status.alerts, self._alerts, lambda each: each.number)
+        for what, found, last in (
+            ("trades", trades, self._trades),
+            ("alerts", alerts, self._alerts),
+        ):
+            missed = found[0].number - last - 1 if found else 0
+            if missed > 0:
+                self.tell(f"... {missed} earlier {what}: tercel journal {what} has them")
+        lines += [(each.time_ms, trade_line(each)) for each in trades]
+        lines += [(each.time_ms, alert_line(each)) for each in alerts]
+        self._trades = trades[-1].number if trades else self._trades
+        self._alerts = alerts[-1].number if alerts else self._alerts
+        for _, line in sorted(lines, key=lambda each: each[0]):
+            self.tell(line)
+
+    def tell(self, line: str) -> None:
+        """One line."""
+        self._console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+_Item = TypeVar("_Item")
+
+
+def _new(items: Iterable[_Item], last: int, number: Callable[[_Item], int]) -> list[_Item]:
+    return [each for each in items if number(each) > last]
+
+
+def _key(position: PositionStatus) -> tuple[str, str, int]:
+    return position.symbol, position.strategy, position.entry_time_ms
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def clean(text: str) -> str:
+    """`text` without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def clock(time_ms: int) -> str:
+    """`13:30:07` (UTC)."""
+    return f"{to_datetime(time_ms):%H:%M:%S}"
+
+
+def lasted(span_ms: int) -> str:
+    """`1 d 02:03` or `02:03:04`."""
+    seconds = max(span_ms, 0) // 1000
+    days, seconds = divmod(seconds, 86_400)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return (
+        f"{days} d {hours:02d}:{minutes:02d}"
+        if days
+        else f"{hours:02d}:{minutes:02d}:{seconds % 60:02d}"
+    )
+
+
+def number(value: float | None, digits: int = 10) -> str:
+    """`60150.1`, or `-` where it is not known."""
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def money(value: float | None) -> str:
+    """`+1,234.50` quote."""
+    return "-" if value is None else f"{value:+,.2f}"
+
+
+def trade_line(trade: TradeStatus) -> str:
+    """One finished trade."""
+    in_r = "" if trade.net_r is None else f" ({trade.net_r:+.2f} R)"
+    return (
+        f"{clock(trade.time_ms)} closed {trade.direction} {number(trade.quantity)} {trade.symbol} "
+        f"{number(trade.entry_price)} -> {number(trade.exit_price)} {trade.exit_reason}: gross "
+        f"{money(trade.gross_quote)}, net {money(trade.net_quote)}{in_r} [{trade.strategy}]"
+    )
+
+
+def opened_line(position: PositionStatus) -> str:
+    """A position that is new."""
+    return (
+        f"{clock(position.entry_time_ms)} opened {position.direction} {number(position.quantity)} "
+        f"{position.symbol} at {number(position.entry_price)}, stop {number(position.stop_price)} "
+        f"[{position.strategy}]"
+    )
+
+
+def alert_line(alert: AlertStatus) -> str:
+    """One alert."""
+    return f"{clock(alert.time_ms)} {alert.level.upper()} {alert.code} {alert.text}".rstrip()
+
+
+def decision_line(decision: DecisionStatus) -> str:
+    """What a strategy wanted, and what came of it."""
+    score = "" if decision.score is None else f" score {number(decision.score, 4)}"
+    came = decision.decision if not decision.refusal else f"refused: {decision.refusal}"
+    return (
+        f"{clock(decision.time_ms)} {decision.symbol} {decision.strategy} {decision.side} "
+        f"({decision.reason}{score}) {came}"
+    )
+
+
+def switches_line(status: SessionStatus) -> str:
+    """Whether it trades."""
+    if status.kill_latched:
+        left = "verified flat" if status.kill_verified else "still closing"
+        return f"KILLED ({left}): {status.kill_latched}"
+    if not status.is_ready:
+        return "starting: the venue is compared with the state"
+    if status.blocked:
+        return f"no entries: {', '.join(status.blocked)}"
+    return "automation on, entries are made"
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def picture(status: SessionStatus) -> RenderableType:
+    """Everything of a session that fits on a screen of 80 columns."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [*_head(status)]
+    parts += _section("positions", position_lines(status.positions))
+    parts += _section("orders", _orders(status))
+    parts += _section("market", _feeds(status))
+    parts += _section("breakers", _breakers(status))
+    parts += _section("decisions", [_text(decision_line(d)) for d in status.decisions[-LATEST:]])
+    parts += _section("trades", [_trade(each) for each in status.trades[-LATEST:]])
+    parts += _section("alerts", [_alert(each) for each in status.alerts[-LATEST:]])
+    parts += _section("latency", _latencies(status))
+    return Group(*parts)
+
+
+def _text(line: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(clean(line), style=style, overflow="fold")
+
+
+def _section(title: str, lines: Sequence[Text]) -> list[Text]:
+    return [_text(title, "bold"), *(_indented(line) for line in lines)] if lines else []
+
+
+def _indented(line: Text) -> Text:
+    from rich.text import Text
+
+    return Text("  ").append_text(line)
+
+
+def _signed(value: float) -> str:
+    return "green" if value > 0.0 else "red" if value < 0.0 else ""
+
+
+def _head(status: SessionStatus) -> list[Text]:
+    account = status.account
+    what = f"{', '.join(status.strategies)} on {', '.join(status.symbols)} {status.timeframe}"
+    is_off = bool(status.blocked) or not status.is_ready
+    money_line = _text(f"equity {account.equity_quote:,.2f}  net ")
+    money_line.append(money(account.net_quote), _signed(account.net_quote))
+    money_line.append(
+        f" (realised {money(account.realised_quote)}, open {money(account.unrealised_quote)})"
+    )
+    lines = [
+        _text(
+            f"{status.mode} at {status.venue}  {status.session_id}  "
+            f"{to_datetime(status.now_ms):%Y-%m-%d %H:%M:%S} UTC, up "
+            f"{lasted(status.now_ms - status.started_ms)}",
+            "bold",
+        ),
+        _text(what, "dim"),
+        _text(switches_line(status), "bold red" if status.kill_latched else "yellow")
+        if is_off
+        else _text(switches_line(status), "green"),
+        money_line,
+        _text(
+            f"gross {money(account.gross_quote)}  fees {account.fee_quote:,.2f}  slippage "
+            f"{account.slippage_quote:,.2f}  funding {money(account.funding_quote)}  "
+            f"cash {account.cash_quote:,.2f}"
+        ),
+        _text(
+            f"trades {account.trades}, won {account.wins}  worst drawdown "
+            f"{account.drawdown_fraction_max:.2%}  {_beside(status)}"
+        ),
+    ]
+    if status.mismatched:
+        symbols = ", ".join(status.mismatched)
+        lines.append(_text(f"the venue holds something else in {symbols}", "bold red"))
+    return lines
+
+
+def _beside(status: SessionStatus) -> str:
+    ghost, shadow = status.ghost, status.shadow
+    words = f"ghost {money(ghost.net_quote)} in {ghost.trades}"
+    if shadow is not None:
+        words += f"  shadow {money(shadow.net_quote)} in {shadow.trades}"
+    return words
+
+
+def position_lines(positions: Sequence[PositionStatus]) -> list[Text]:
+    """Open positions, two lines each: a table of so much would not fit 80 columns."""
+    return [line for each in positions for line in _position(each)]
+
+
+def _position(each: PositionStatus) -> tuple[Text, Text]:
+    first = _text(f"{each.symbol} {each.direction} {number(each.quantity)}", "bold")
+    in_r = "" if each.r_now is None else f"  {each.r_now:+.2f} R"
+    first.append(
+        clean(f" {each.strategy}  {number(each.entry_price)} -> {number(each.mark_price)}{in_r}"),
+        "not bold",
+    )
+    first.append(f"  gross {money(each.gross_quote)}  net ", "not bold")
+    first.append(money(each.net_quote), _signed(each.net_quote))
+    second = _text(f"  stop {number(each.stop_price)}")
+    if not each.stop_rests:
+        second.append(" DOES NOT REST", "bold red")
+    if each.target_prices:
+        second.append(f"  targets {' '.join(map(number, each.target_prices))}")
+    if each.trail_price is not None:
+        second.append(f"  trail {number(each.trail_price)}")
+    if each.liquidation_price is not None and each.liquidation_fraction is not None:
+        away = f"{100 * each.liquidation_fraction:.1f} % away"
+        second.append(f"  liquidation {number(each.liquidation_price)}, {away}")
+    return first, second
+
+
+def _orders(status: SessionStatus) -> list[Text]:
+    return [
+        _text(
+            f"{each.symbol} {each.slot} {each.side} {number(each.left)} {each.kind} "
+            f"{number(each.trigger_price if each.price is None else each.price)} {each.phase}"
+        )
+        for each in status.orders
+    ]
+
+
+def _feeds(status: SessionStatus) -> list[Text]:
+    healthy = [each for each in status.feeds if not each.trouble]
+    shown = [*(each for each in status.feeds if each.trouble), *healthy[:FEEDS_SHOWN]]
+    lines = [_feed(each) for each in shown]
+    left = len(status.feeds) - len(shown)
+    return [*lines, _text(f"... and {left} healthy ones", "dim")] if left > 0 else lines
+
+
+def _feed(feed: FeedStatus) -> Text:
+    bar = f"bar of {clock(feed.bar_close_ms)}" if feed.bar_close_ms else "no bar yet"
+    quotes = "" if feed.bid is None else f"  {number(feed.bid)} / {number(feed.ask)}"
+    line = _text(f"{feed.symbol} {number(feed.price)}{quotes}  {bar}  ")
+    line.append(clean(feed.trouble) or "healthy", "red" if feed.trouble else "green")
+    return line
+
+
+def _breakers(status: SessionStatus) -> list[Text]:
+    found = status.breakers
+    lines = []
+    if found.halted:
+        lines.append(_text(f"stopped by {found.halted} at {clock(found.halted_ms)}", "bold red"))
+    lines += [
+        _text(f"{each.name} ({each.of}) until {clock(each.until_ms)}", "yellow")
+        for each in found.cool_downs
+    ]
+    return [*lines, *(_counter(each) for each in found.counters if _is_near(each))]
+
+
+def _is_near(counter: BreakerStatus) -> bool:
+    """Whether it has a tale to tell: the free margin is a floor, and near is below it."""
+    stands_at = counter.stands_at
+    if counter.is_reached or stands_at is None or counter.name == "free margin":
+        return counter.is_reached
+    return stands_at >= NEAR * counter.limit
+
+
+def counter_words(counter: BreakerStatus) -> str:
+    """`1.20 % of 5.00 %`, `3 of 10`."""
+    if counter.unit == "fraction":
+        now = "-" if counter.stands_at is None else f"{100 * counter.stands_at:.2f} %"
+        return f"{now} of {100 * counter.limit:.2f} %"
+    return f"{number(counter.stands_at)} of {number(counter.limit)}"
+
+
+def _counter(counter: BreakerStatus) -> Text:
+    line = f"{counter.name} ({counter.of}): {counter_words(counter)}"
+    return _text(line, "yellow" if counter.is_reached else "")
+
+
+def _trade(trade: TradeStatus) -> Text:
+    return _text(trade_line(trade), _signed(trade.net_quote))
+
+
+def _alert(alert: AlertStatus) -> Text:
+    return _text(alert_line(alert), LEVEL_STYLES.get(alert.level, ""))
+
+
+def _latencies(status: SessionStatus) -> list[Text]:
+    return [
+        _text(
+            f"{each.name}: median {each.median_ms:.1f} ms, p99 {each.p99_ms:.1f} ms, worst "
+            f"{each.worst_ms:.1f} ms of {each.samples}"
+        )
+        for each in status.latencies
+    ]
