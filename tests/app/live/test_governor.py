@@ -136,6 +136,46 @@ async def test_public_calls_have_no_bucket_but_obey_bans() -> None:
     assert clock.now_ms() >= START_MS + 5000
 
 
+async def test_a_newcomer_does_not_take_the_token_of_one_who_waits() -> None:
+    """The token came back while the one who waits still slept: it is his all the same."""
+
+    class Held(VirtualClock):
+        """Time passes when the test says so, and sleepers wake later."""
+
+        wake = asyncio.Event()
+        passed_ms = 0
+
+        def now_ms(self) -> int:
+            return START_MS + self.passed_ms
+
+        async def sleep(self, seconds: float) -> None:
+            await self.wake.wait()
+            await asyncio.sleep(0)  # noqa: TID251 (others get their turn)
+
+    clock = Held()
+    turns = governor(clock, calls_max=1)
+    await turns.turn("first", priority=Priority.ORDER)
+    order: list[str] = []
+
+    async def call(name: str) -> None:
+        await turns.turn(name, priority=Priority.ORDER)
+        order.append(name)
+
+    waiting = [asyncio.create_task(call("waits"))]
+    for _ in range(5):
+        await asyncio.sleep(0)  # noqa: TID251 (until he who lets others go sleeps)
+    clock.passed_ms = 10_000
+    waiting.append(asyncio.create_task(call("newcomer")))
+    await asyncio.sleep(0)  # noqa: TID251
+    assert order == []
+    clock.wake.set()
+    await asyncio.wait_for(waiting[0], 10)
+    assert order == ["waits"]
+    clock.passed_ms = 20_000
+    await asyncio.wait_for(waiting[1], 10)
+    await turns.close()
+
+
 async def test_a_caller_that_gives_up_takes_nobodys_turn() -> None:
     clock = VirtualClock(START_MS)
     turns = governor(clock, calls_max=1)

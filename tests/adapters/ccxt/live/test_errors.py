@@ -87,6 +87,11 @@ def test_what_may_have_been_carried_out_is_ambiguous(
         assert answer.fault is Fault.BUSY
 
 
+def test_every_proxys_503_is_called_service_unavailable_so_its_words_tell_nothing() -> None:
+    error = CallFailedError("Service Unavailable.", status=503, is_told=False)
+    assert answer_to_write(error).outcome is AMBIGUOUS
+
+
 def test_what_never_left_is_refused() -> None:
     answer = answer_to_write(CallFailedError("connection refused", was_sent=False))
     assert (answer.outcome, answer.fault) == (REFUSED, Fault.BUSY)
