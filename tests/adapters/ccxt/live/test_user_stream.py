@@ -427,6 +427,30 @@ def test_a_frame_that_is_not_json_ends_ccxts_reading_in_silence_and_ours_recover
     on_bench(breaks, loud=False)()
 
 
+def test_a_bug_in_reading_one_frame_does_not_end_the_stream() -> None:
+    """An exception inside ccxt's callback would end its reading loop without a word."""
+
+    async def breaks(bench: Bench) -> None:
+        await bench.open()
+        stream = bench.venue._side.user_stream
+        good = stream.on_frame
+
+        def bad(_frame: object) -> None:
+            raise RuntimeError("a bug")
+
+        stream.on_frame = bad
+        await bench.server.push("private", fill_frame(1, "0.001"))
+        await bench.settle()
+        stream.on_frame = good
+        await bench.server.push("private", fill_frame(2, "0.002"))
+        await bench.settle()
+        assert [each.fill.trade_id for each in fills(bench.take())] == ["2"]
+        assert bench.venue._link.frames_failed == 1
+        assert len(bench.server.connected) == 1
+
+    on_bench(breaks)()
+
+
 def test_a_venue_that_lets_nobody_in_is_tried_ever_more_slowly() -> None:
     """Pauses of 0.25, 0.5, 1, 2, 4, 4 ... s (venue.backoff_seconds_max is 4)."""
 
