@@ -17,6 +17,7 @@ from tercel.adapters.ccxt.addresses import addresses_of
 from tercel.adapters.ccxt.bar_line import BarLine
 from tercel.adapters.ccxt.binance import market
 from tercel.adapters.ccxt.binance.dialect import BinanceDialect
+from tercel.adapters.ccxt.binance.setup import read_rules
 from tercel.adapters.ccxt.calls import Json
 from tercel.adapters.ccxt.link import Connect, Link, gather_quietly
 from tercel.adapters.ccxt.quotes import QuoteBook
@@ -28,6 +29,7 @@ from tercel.domain.bars import TIMEFRAME_MS
 from tercel.domain.errors import UserError, VenueError
 from tercel.domain.events import FeedNews
 from tercel.domain.live_settings import VenueSettings
+from tercel.domain.trading_settings import InstrumentSettings
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +43,8 @@ FETCH_AGAIN_MS_MAX = 60_000
 """A symbol's missing bars are asked for at most so often: after each vain try half as often."""
 SILENCE_SECONDS_MAX = 60.0
 """A stream of candles or quotes that sends nothing for so long is opened anew."""
+JOIN_BARS_MAX = 60
+"""History that ended longer ago is not joined to the live bars."""
 NEWS_MAX = 100_000
 """Bars and news that may wait to be taken up; the oldest are dropped, and the feed says so."""
 
@@ -74,6 +78,8 @@ class CcxtFeed:
         self._ready: deque[FeedBar | FeedNews] = deque()
         self._new_quotes: deque[QuoteBook] = deque()
         self._arrived = asyncio.Event()
+        self._known_until_ms: dict[tuple[str, str], int] = {}
+        """End of the history that was read, by symbol and timeframe."""
         self._fetch_due_ms: dict[str, int] = {}
         self._fetch_pause_ms: dict[str, int] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
@@ -96,6 +102,20 @@ class CcxtFeed:
             self._link.on_frame = self._on_frame
             self._timeframe = "-"
 
+    async def instruments(self, symbols: Sequence[str]) -> dict[str, InstrumentSettings]:
+        """The venue's own trading rules by symbol. Raises VenueError, UserError."""
+        await self.connect()
+        rules = await read_rules(self._link, symbols)
+        return {
+            symbol: InstrumentSettings(
+                tick_size=each.tick_size,
+                lot_size=each.lot_size,
+                quantity_min=max(each.quantity_min, each.lot_size),
+                notional_min_quote=each.notional_min,
+            )
+            for symbol, each in rules.items()
+        }
+
     async def open(self, symbols: Sequence[str], timeframe: str) -> None:
         """Connect and subscribe; the streams come up by themselves. Raises VenueError."""
         await self.connect()
@@ -104,7 +124,10 @@ class CcxtFeed:
         self._symbols = tuple(symbols)
         now_ms = self._clock.now_ms()
         self._books = {symbol: QuoteBook(symbol, self._bar_ms) for symbol in symbols}
-        self._lines = {symbol: BarLine(symbol, self._bar_ms, now_ms) for symbol in symbols}
+        self._lines = {
+            symbol: BarLine(symbol, self._bar_ms, self._begin_ms(symbol, now_ms))
+            for symbol in symbols
+        }
         self._streams = {
             "klines": self._stream("klines", self._kline_target),
             "quotes": self._stream("quotes", self._quote_target),
@@ -138,9 +161,11 @@ class CcxtFeed:
         await self.connect()
         bar_ms = TIMEFRAME_MS[timeframe]
         closed_ms = self._clock.now_ms() // bar_ms * bar_ms
-        return await market.read_history(
-            self._link, symbol, timeframe, start_ms, min(end_ms, closed_ms)
-        )
+        end_ms = min(end_ms, closed_ms)
+        bars = await market.read_history(self._link, symbol, timeframe, start_ms, end_ms)
+        series = symbol, timeframe
+        self._known_until_ms[series] = max(end_ms, self._known_until_ms.get(series, end_ms))
+        return bars
 
     async def close(self) -> None:
         """Release connections."""
@@ -149,6 +174,14 @@ class CcxtFeed:
         await gather_quietly(*tasks, *self._fetches.values())
         await self._link.close()
         self._arrived.set()
+
+    def _begin_ms(self, symbol: str, now_ms: int) -> int:
+        """The first bar that is handed on: the one behind the history that was read just before,
+        so that none is lost where a minute ended in between; else the one that runs.
+        """
+        known_ms = self._known_until_ms.get((symbol, self._timeframe), now_ms)
+        is_recent = now_ms - JOIN_BARS_MAX * self._bar_ms <= known_ms <= now_ms
+        return known_ms if is_recent else now_ms
 
     def _stream(self, name: str, target: _Target) -> Stream:
         stream = Stream(

@@ -264,6 +264,34 @@ def test_history_has_closed_bars_only_and_all_of_them() -> None:
     on_bench(reads)()
 
 
+def test_no_bar_is_lost_between_history_and_the_stream() -> None:
+    """History is read at 0:59.9 and the streams are opened at 1:00.5: minute 0 is in neither."""
+
+    async def joins(bench: Bench) -> None:
+        await bench.settle(59.9)
+        bars = await bench.feed.history(
+            "BTCUSDT", "1m", START_MS - 10 * MINUTE_MS, bench.clock.now_ms()
+        )
+        assert int(bars["open_time"][-1]) == START_MS - MINUTE_MS
+        await bench.settle(0.6)
+        reader = await opened(bench)
+        await close_bar(bench, 1)
+        assert reader.bars() == [0, 1]
+
+    on_bench(joins)()
+
+
+def test_history_of_long_ago_is_not_joined() -> None:
+    async def joins(bench: Bench) -> None:
+        await bench.feed.history("BTCUSDT", "1m", START_MS - 9 * MINUTE_MS, START_MS)
+        await bench.settle(3600.0 * 5)
+        reader = await opened(bench)
+        await close_bar(bench, 300)
+        assert reader.bars() == [300]
+
+    on_bench(joins)()
+
+
 def test_history_that_cannot_be_read_is_an_error() -> None:
     async def reads(bench: Bench) -> None:
         bench.server.answers["GET /fapi/v1/klines"] = {"not": "rows"}
