@@ -15,6 +15,7 @@ GRID ?= source1
 # The synthetic market is 60 days long: shorter windows, else there is not one fold.
 SHORT_WALK = $(if $(filter synthetic,$(VENUE)),--set walk.train_hours=800 --set walk.validate_hours=100 \
   --set walk.test_hours=100)
+DEMO_WEEK := --from 2024-01-01 --to 2024-01-07
 ARGS ?=
 WORKERS ?= auto
 
@@ -54,8 +55,10 @@ ray: $(VENV)/.base ## The extra for a cluster: Ray
 
 # --- use -------------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.base ## A labelled synthetic market, a backtest of three_r, and its report
+# The replay comes first: what a reader looks at last is the report.
+demo: $(VENV)/.base ## A labelled synthetic market, a backtest of three_r, its report, and a replay session
 	$(TERCEL) data synth BTCUSDT
+	$(TERCEL) run --replay --strategy three_r --symbols BTCUSDT --venue synthetic $(DEMO_WEEK)
 	$(TERCEL) backtest three_r BTCUSDT --venue synthetic
 
 backtest: $(VENV)/.base ## Backtest STRATEGY on SYMBOL of VENUE: equity.png and stats.json (ARGS="--from ...")

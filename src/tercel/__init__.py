@@ -1,3 +1,3 @@
 """Tercel: a crypto-futures scalping engine whose backtest and live trading are the same code."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

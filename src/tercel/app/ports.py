@@ -17,6 +17,7 @@ from tercel.domain.events import Answer, Event, FeedNews
 from tercel.domain.journal import JournalRow
 from tercel.domain.orders import OrderRequest, VenueSnapshot
 from tercel.domain.session_state import SessionState, StateRead
+from tercel.domain.trading_settings import InstrumentSettings
 from tercel.domain.trials import TrialRecord
 
 
@@ -348,7 +349,7 @@ class Venue(Protocol):
     name: str
 
     async def connect(self) -> None:
-        """Make the client: enough for `time_ms`, which comes before everything. Raises VenueError."""
+        """Make the client: enough for `time_ms`, which comes first. Raises VenueError."""
         ...
 
     async def open(self) -> None:
@@ -415,6 +416,10 @@ class FeedQuote:
 
 class MarketFeed(Protocol):
     """Live market data of the session's symbols."""
+
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
+        """The venue's own trading rules by symbol. Raises VenueError, UserError."""
+        ...
 
     async def open(self, symbols: Sequence[str], timeframe: str) -> None:
         """Connect and subscribe. Raises VenueError."""

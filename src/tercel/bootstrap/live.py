@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +15,22 @@ from tercel.bootstrap import open_context, open_journal, open_lake, open_promoti
 from tercel.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from tercel.adapters.control import ControlServer
+    from tercel.app.live.control import Ask
+    from tercel.app.live.governor import Governor
+    from tercel.app.live.parts import SessionRules
     from tercel.app.live.plan import SessionPlan
     from tercel.app.live.replay import Replay
-    from tercel.app.live.runner import Runner, Told
+    from tercel.app.live.runner import Runner, Surroundings, Told
     from tercel.app.ports import Clock, FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
     from tercel.app.prepare import PreparedRun, RunRequest
+    from tercel.domain.commands import Command
+    from tercel.domain.events import BarsClosed
     from tercel.domain.journal import SessionRow
     from tercel.domain.session_state import SessionState
-    from tercel.domain.settings import Settings
+    from tercel.domain.settings import InstrumentSettings, Settings
+
+    Taps = tuple[Callable[[FeedBar | FeedQuote], None], ...]
 
 CONFIRMED = "LIVE_TRADING_CONFIRMED"
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
@@ -50,6 +58,7 @@ class LiveSession:
 
     runner: Runner
     row: SessionRow
+    around: Surroundings
     folder: Path
     notices: tuple[str, ...]
 
@@ -64,7 +73,10 @@ def session_id(now_ms: int) -> str:
 
 
 def replay_session(
-    settings: Settings, prepared: PreparedRun, session: str, told: Told | None = None
+    settings: Settings,
+    prepared: PreparedRun,
+    session: str,
+    told: Callable[[Command], None] | None = None,
 ) -> Replay:
     """A session over the bars of `prepared`, filled by the bar exchange."""
     from tercel.adapters.simulator.bars import BarExchange
@@ -105,71 +117,100 @@ def replay_session(
 async def live_session(
     settings: Settings, choice: LiveChoice, clock: Clock, told: Told | None = None
 ) -> LiveSession:
-    """A paper or live session, its state read, its venue not contacted yet.
+    """A paper or live session: its state is read, its venue has told its rules and nothing else.
 
-    Raises UserError, ConfigError, StorageError, DataError where it may not or cannot trade.
+    Raises TercelError where it may not or cannot trade.
     """
-    from tercel.app.live.bar_collector import BarCollector
     from tercel.app.live.governor import Governor
-    from tercel.app.live.health import FeedHealth
-    from tercel.app.live.parts import BesideRules, SessionRules
-    from tercel.app.live.prepare_live import KnownContext, live_plan, warm_up
-    from tercel.app.live.runner import Runner, Surroundings
+    from tercel.app.live.prepare_live import live_plan
+    from tercel.app.live.runner import Runner
     from tercel.app.live.session import Session, SessionMemory
     from tercel.app.live.session_row import session_row
-    from tercel.app.live.venue_clock import VenueClock
 
-    folder = Path(settings.session.folder).expanduser()
-    state_store, journal = open_stores(settings, folder)
-    kept = await _kept(state_store, choice)
-    plan = live_plan(settings, choice.request, {})
-    notices = _check_may_trade(settings, choice, plan)
-    holder: list[VenueClock] = []
+    folder = session_folder(settings)
+    stores = open_stores(settings, folder)
+    kept = await _kept(stores[0], choice)
+    moment = _Moment(clock)
+    governor = Governor(settings.governor, moment)
+    feed = _feed(settings, choice, governor, moment)
+    try:
+        rules = await feed.instruments(choice.request.symbols)
+        plan = live_plan(settings, choice.request, rules)
+        notices = _check_may_trade(settings, choice, plan)
+        venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
+        session = Session(
+            plan,
+            _session_rules(settings, choice, venue.name),
+            SessionMemory(kept, session_id(clock.now_ms())),
+        )
+        around = _surroundings(settings, plan, (venue, feed, taps), stores, moment)
+    except BaseException:
+        await feed.close()
+        raise
+    row = session_row(session, settings, clock.now_ms())
+    return LiveSession(Runner(session, around, told), row, around, folder, notices)
 
-    def now_ms() -> int:
-        return holder[0].now_ms() if holder else clock.now_ms()
 
-    venue_time = _Moment(now_ms, clock)
-    governor = Governor(settings.governor, venue_time)
-    feed, venue, taps = _outside(settings, choice, governor, venue_time, kept)
-    venue_clock = VenueClock(clock, venue.time_ms, settings.venue.clock_minutes)
-    holder.append(venue_clock)
-    rules = SessionRules(
+def _session_rules(settings: Settings, choice: LiveChoice, venue: str) -> SessionRules:
+    from tercel.app.live.parts import BesideRules, SessionRules
+
+    return SessionRules(
         session=settings.session,
         execution=settings.execution,
         beside=BesideRules(
             settings.ghost.fee_rate, settings.shadow.enabled, settings.shadow.alert_r
         ),
-        venue=venue.name,
+        venue=venue,
         mode=choice.mode,
         automation_at_start=choice.automation,
     )
-    session = Session(plan, rules, SessionMemory(kept, session_id(clock.now_ms())))
-    store, contexts = open_lake(settings), open_context(settings)
-    known = KnownContext(plan, (store, contexts), settings, CONTEXT_REFRESH_MS)
+
+
+def _surroundings(
+    settings: Settings,
+    plan: SessionPlan,
+    outside: tuple[Venue, MarketFeed, Taps],
+    stores: tuple[StateStore, Journal],
+    moment: _Moment,
+) -> Surroundings:
+    """What the runner touches; `moment` follows the venue's clock from now on."""
+    from tercel.adapters.control import KillFile
+    from tercel.app.live.bar_collector import BarCollector
+    from tercel.app.live.health import FeedHealth
+    from tercel.app.live.prepare_live import KnownContext, warm_up
+    from tercel.app.live.runner import Surroundings
+    from tercel.app.live.venue_clock import VenueClock
+
+    venue, feed, taps = outside
+    own = settings.session
+    venue_clock = VenueClock(moment.clock, venue.time_ms, settings.venue.clock_minutes)
+    moment.follow(venue_clock)
+    store = open_lake(settings)
+    known = KnownContext(plan, (store, open_context(settings)), settings, CONTEXT_REFRESH_MS)
     health = FeedHealth(
-        plan.symbols, plan.bar_ms, settings.health, settings.session.fresh_ms_max, clock.now_ms()
+        plan.symbols, plan.bar_ms, settings.health, own.fresh_ms_max, moment.now_ms()
     )
-    collector = BarCollector(plan.symbols, settings.session.bar_wait_ms, known, health.view)
 
-    async def history() -> list[object]:
-        return list(
-            await warm_up(plan, store, feed, now_ms(), settings.session.warmup_bars, known)
-        )
+    async def history() -> list[BarsClosed]:
+        return await warm_up(plan, (store, feed), moment.now_ms(), own.warmup_bars, known)
 
-    around = Surroundings(
+    return Surroundings(
         venue=venue,
         feed=feed,
-        state=state_store,
-        journal=journal,
+        state=stores[0],
+        journal=stores[1],
         clock=venue_clock,
         health=health,
-        collector=collector,
-        history=history,  # type: ignore[arg-type]
+        collector=BarCollector(plan.symbols, own.bar_wait_ms, known, health.view),
+        history=history,
         taps=taps,
-        kill_file=_kill_file(folder),
+        kill_file=KillFile(session_folder(settings)).take,
     )
-    return LiveSession(Runner(session, around, told), session_row(session, settings), folder, notices)
+
+
+def session_folder(settings: Settings) -> Path:
+    """Where the session keeps its state, its journal and its control socket."""
+    return Path(settings.session.folder).expanduser()
 
 
 def open_stores(settings: Settings, folder: Path) -> tuple[StateStore, Journal]:
@@ -185,9 +226,7 @@ async def _kept(store: StateStore, choice: LiveChoice) -> SessionState:
     return (await store.read_full_snapshot()).state
 
 
-def _check_may_trade(
-    settings: Settings, choice: LiveChoice, plan: SessionPlan
-) -> tuple[str, ...]:
+def _check_may_trade(settings: Settings, choice: LiveChoice, plan: SessionPlan) -> tuple[str, ...]:
     """Raise UserError where live trading is not allowed; what a reader should know."""
     if choice.mode != "live":
         return ()
@@ -212,57 +251,74 @@ def _check_may_trade(
     return ()
 
 
-def _outside(
-    settings: Settings, choice: LiveChoice, governor: object, clock: Clock, kept: SessionState
-) -> tuple[MarketFeed, Venue, tuple[Callable[[FeedBar | FeedQuote], None], ...]]:
-    """The feed, the venue, and who else is told of the market."""
+def _feed(settings: Settings, choice: LiveChoice, governor: Governor, clock: Clock) -> MarketFeed:
     from tercel.adapters.ccxt.feed import CcxtFeed
-    from tercel.adapters.ccxt.keys import read_keys
-    from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
-    from tercel.app.live.governor import Governor
 
-    if not isinstance(governor, Governor):
-        raise TypeError("a Governor")
-    name = choice.request.venue or ""
-    feed = CcxtFeed(name, settings.venue, governor, clock)
+    return CcxtFeed(choice.request.venue or "", settings.venue, governor, clock)
+
+
+def _venue(
+    settings: Settings,
+    choice: LiveChoice,
+    manners: tuple[Governor, Clock],
+    known: tuple[SessionState, Mapping[str, InstrumentSettings]],
+) -> tuple[Venue, Taps]:
+    """Where orders go, and who else is told of the market."""
+    name, (governor, clock) = choice.request.venue or "", manners
     if choice.mode == "live":
+        from tercel.adapters.ccxt.keys import read_keys
+        from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
+
         keys = read_keys(name, os.environ, Path.cwd())
         wanted = VenueChoice(name, choice.request.symbols, settings.venue)
-        return feed, CcxtVenue(wanted, keys, governor, clock), ()
+        return CcxtVenue(wanted, keys, governor, clock), ()
     from tercel.adapters.simulator.exchange.exchange import Exchange
     from tercel.adapters.simulator.exchange.rules import exchange_rules
     from tercel.adapters.simulator.in_process import InProcessVenue
 
+    kept, rules = known
     start = kept.account_balance if kept.kernel is not None else settings.runs.start_quote
     exchange = Exchange(
-        exchange_rules(settings, name, choice.request.symbols),
+        exchange_rules(settings, name, choice.request.symbols, rules),
         balance_quote=Decimal(repr(float(start))).quantize(Decimal("1E-8")),
         seed=settings.runs.seed,
     )
     venue = InProcessVenue(exchange, clock.now_ms, name)
-    return feed, venue, (venue.see,)
+    return venue, (venue.see,)
 
 
-@dataclass(frozen=True, slots=True)
 class _Moment:
-    """A Clock whose now is asked elsewhere."""
+    """A Clock that tells local time until it follows another."""
 
-    now: Callable[[], int]
-    clock: Clock
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._followed: Clock = clock
+
+    def follow(self, clock: Clock) -> None:
+        """Tell the time of `clock` from now on."""
+        self._followed = clock
 
     def now_ms(self) -> int:
         """Milliseconds UTC."""
-        return self.now()
+        return self._followed.now_ms()
 
     async def sleep(self, seconds: float) -> None:
         """As the clock waits."""
         await self.clock.sleep(seconds)
 
 
-def _kill_file(folder: Path) -> Callable[[], bool]:
-    from tercel.adapters.control import KillFile
+def control_server(settings: Settings, ask: Ask) -> ControlServer:
+    """The control socket in the session's folder."""
+    from tercel.adapters.control import ControlServer
 
-    return KillFile(folder).take
+    return ControlServer(session_folder(settings), ask)
+
+
+def scaled_clock(clock: Clock, speed: float) -> Clock:
+    """A clock `speed` times as fast as `clock`."""
+    from tercel.adapters.clock import ScaledClock
+
+    return clock if speed == 1.0 else ScaledClock(clock, speed)
 
 
 def with_venue_url(settings: Settings, venue: str, url: str | None) -> Settings:
@@ -293,10 +349,12 @@ def with_folder(settings: Settings, folder: Path | None) -> Settings:
 __all__ = [
     "LiveChoice",
     "LiveSession",
+    "control_server",
     "live_session",
     "open_stores",
-    "replace",
     "replay_session",
+    "scaled_clock",
+    "session_folder",
     "session_id",
     "with_folder",
     "with_venue_url",

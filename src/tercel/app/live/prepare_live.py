@@ -108,8 +108,7 @@ class KnownContext:
 
 async def warm_up(
     plan: SessionPlan,
-    store: BarStore,
-    feed: MarketFeed,
+    sources: tuple[BarStore, MarketFeed],
     now_ms: int,
     bars: int,
     context: Callable[[str, int], Records],
@@ -117,6 +116,7 @@ async def warm_up(
     """The last `bars` closed moments of every series, oldest first: from the lake, topped up by
     REST. Raises VenueError.
     """
+    store, feed = sources
     end = now_ms // plan.bar_ms * plan.bar_ms
     start = end - bars * plan.bar_ms
     found = [await _history(key, store, feed.history, (start, end)) for key in plan.series]

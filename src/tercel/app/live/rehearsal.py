@@ -95,8 +95,10 @@ class Rehearsal:
         progress.start("replay", float(max(distinct.values())))
         minutes, end_ms = 0, 0
         self._rows.append(first)
-        pause = replay.session.parts.plan.bar_ms / 1000.0 / self._pace.speed if self._pace.speed else 0.0
-        for end_ms in replay.minutes():
+        bar_seconds = replay.session.parts.plan.bar_ms / 1000.0
+        pause = bar_seconds / self._pace.speed if self._pace.speed else 0.0
+        for close_ms in replay.minutes():
+            end_ms = close_ms
             minutes += 1
             progress.advance()
             await self._keep_up(pause)
