@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.adapters.ccxt.live.server import BUY, START_MS, STOP, Bench, Reply, on_bench
+from tests.adapters.ccxt.live.server import BUY, START_MS, STOP, Bench, Reply, on_bench, order_row
 
 from tercel.adapters.ccxt.binance.frames import UserFrames
 from tercel.adapters.ccxt.binance.names import REMEMBERED_MAX, OrderNames
 from tercel.adapters.ccxt.fees import FeePrices
-from tercel.domain.events import Event, FeedNews, Filled, FundingPaid, OrderUpdate
+from tercel.domain.events import Event, FeedNews, Filled, FundingPaid, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase
 
 
@@ -351,6 +351,24 @@ def test_hazard_2_no_event_is_lost_while_nobody_waits() -> None:
     on_bench(bursts)()
 
 
+def test_hazard_3_positions_are_read_over_rest_and_never_from_the_stream() -> None:
+    """ccxt loses the second of two account updates, and keeps a stale long beside a flat row."""
+
+    async def updates_twice(bench: Bench) -> None:
+        await bench.open()
+        bench.take()
+        for amount in ("0.010", "0"):
+            held = {"s": "BTCUSDT", "pa": amount, "ep": "100", "ps": "BOTH"}
+            await bench.server.push("private", account_frame("ORDER", P=[held]))
+        await bench.settle()
+        assert bench.take() == []
+        picture = await bench.venue.read(["BTCUSDT"], START_MS)
+        assert picture.positions == ()
+        assert bench.venue._link.exchange.positions is None
+
+    on_bench(updates_twice)()
+
+
 def test_hazard_4_a_late_new_after_filled_is_told_as_it_came() -> None:
     """Monotony is the session's: the adapter keeps no order that could be turned back to open."""
 
@@ -410,6 +428,39 @@ def test_hazard_7_every_close_reconnects_by_itself(code: int) -> None:
         assert bench.server.count("POST /fapi/v1/listenKey") == 2
 
     on_bench(closes)()
+
+
+def test_hazard_9_a_slow_answer_is_asked_about_and_not_sent_again() -> None:
+    async def slow(bench: Bench) -> None:
+        await bench.open()
+        bench.server.fail("POST /fapi/v1/order", Reply(order_row(), delay_seconds=5.0))
+        bench.server.answers["GET /fapi/v1/order"] = order_row()
+        assert (await bench.venue.place(BUY)).outcome is Outcome.AMBIGUOUS
+        found = await bench.venue.query(BUY.client_id, "BTCUSDT", is_conditional=False)
+        assert (found.outcome, found.phase) == (Outcome.DONE, OrderPhase.ACKED)
+        await bench.settle(10.0)
+        assert bench.server.count("POST /fapi/v1/order") == 1
+
+    on_bench(slow)()
+
+
+def test_hazard_10_orders_are_cancelled_one_by_one_and_never_all_at_once() -> None:
+    """Replies to cancel-all tell of no order, and it leaves conditional orders where they are."""
+
+    async def cancels(bench: Bench) -> None:
+        await bench.open()
+        gone = {"algoId": 77, "clientAlgoId": STOP.client_id, "code": "200", "msg": "success"}
+        bench.server.answers["DELETE /fapi/v1/algoOrder"] = gone
+        bench.server.answers["DELETE /fapi/v1/order"] = order_row(status="CANCELED")
+        for request in (BUY, STOP):
+            answer = await bench.venue.cancel(
+                request.client_id, "BTCUSDT", is_conditional=request.is_conditional
+            )
+            assert (answer.outcome, answer.phase) == (Outcome.DONE, OrderPhase.CANCELLED)
+        paths = {each.path for each in bench.server.asked}
+        assert not paths & {"/fapi/v1/allOpenOrders", "/fapi/v1/algoOpenOrders"}
+
+    on_bench(cancels)()
 
 
 def test_a_frame_that_is_not_json_ends_ccxts_reading_in_silence_and_ours_recovers() -> None:
