@@ -187,3 +187,14 @@ class JournalSettings(Group):
     evaluations: Literal["all", "signals"] = Field(
         description="Rows of evaluations kept: of every bar, or of those with a signal"
     )
+
+
+class ParitySettings(Group):
+    """How far the trades of a session may be from those of a backtest on the same bars."""
+
+    tolerance_r: float = Field(
+        gt=0, le=1_000, description="Difference of a trade's net result that is tolerated, R"
+    )
+    missed_fraction_max: float = Field(
+        ge=0, le=1, description="Share of trades that only one of them made"
+    )

@@ -26,6 +26,7 @@ from tercel.domain.live_settings import (
     GovernorSettings,
     HealthSettings,
     JournalSettings,
+    ParitySettings,
     SessionSettings,
     ShadowSettings,
     StateSettings,
@@ -282,6 +283,7 @@ class Settings(Group):
     venue: VenueSettings
     state: StateSettings
     journal: JournalSettings
+    parity: ParitySettings
     strategies: dict[str, StrategySettings] = Field(description="Overrides by strategy")
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ from tercel.app.live.plan import LiveStream, SessionPlan
 from tercel.app.live.session import Session, SessionMemory
 from tercel.app.live.state_codec import decode, encode
 from tercel.app.strategies import Strategy, built_in_names, load_strategy
-from tercel.core.records import LIMITS, PACE, STREAM
+from tercel.core.records import ACCOUNT, LIMITS, PACE, STREAM
 from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import DataError
 from tercel.domain.journal import SessionRow
@@ -131,6 +131,14 @@ def session_from_row(row: SessionRow, plan: SessionPlan | None = None) -> Sessio
     session = Session(plan or plan_from_row(row), made, memory)
     load_image(session, row.image)
     return session
+
+
+def account_at_start(row: SessionRow) -> float:
+    """Cash of the account that the session began with, quote. Raises DataError."""
+    try:
+        return float(_record_of(json.loads(row.image)["account"], ACCOUNT)["cash_quote"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(row, error) from error
 
 
 def changes_since(row: SessionRow, plan: SessionPlan) -> list[str]:

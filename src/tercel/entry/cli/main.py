@@ -50,6 +50,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.journal:journal",
         "What sessions wrote down: trades, orders, refusals, alerts and more.",
     ),
+    "parity": (
+        "tercel.entry.cli.parity:parity",
+        "Prove a session: decide everything again, and compare its trades with a backtest.",
+    ),
     "data": (
         "tercel.entry.cli.data:app",
         "The data lake: import, fetch, list, check, repair, export, synthetic markets.",

@@ -1,0 +1,234 @@
+"""`tercel parity`: a session decided again, and its trades against a backtest's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tercel.entry.cli import options as shared
+from tercel.entry.cli import terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tercel.app.live.parity import DecisionParity, SessionRecord
+    from tercel.app.live.trade_parity import TradeDifference, TradeParity
+    from tercel.domain.settings import Settings
+
+EPILOG = """Examples:
+
+tercel parity last
+
+tercel parity s1a2b3 --tolerance-r 0.1
+
+tercel parity last --json
+
+Exit code 0: every decision is the same, and the trades are within the tolerance. 1: they are not.
+2: there is no such session, or it cannot be decided again.
+"""
+
+
+def parity(
+    session: Annotated[
+        str, typer.Argument(help="Its id, or `last`: `tercel journal sessions` lists them.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Everything, as one JSON object.")
+    ] = False,
+    tolerance_r: Annotated[
+        float | None,
+        typer.Option(help="Difference of a trade that is tolerated, R, instead of the setting."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on though the code has changed since the session.")
+    ] = False,
+    overrides: shared.OneSetting = None,
+    config: shared.SettingsFile = None,
+) -> None:
+    """Prove a session: decide everything again, and trade its bars in a backtest.
+
+    First the journaled inputs go through a fresh session: every evaluation, signal, intent and
+    trade must come out as it was journaled. Then the bars go through a backtest with the same
+    settings, and trades are compared one by one: what differs is told by cause.
+    """
+    from pathlib import Path
+
+    from tercel import bootstrap
+    from tercel.app.live.parity import check_readable, decide_again
+    from tercel.app.live.session_row import changes_since, plan_from_row
+    from tercel.app.live.trade_parity import compare_with_backtest
+
+    every = [*(overrides or ())]
+    if tolerance_r is not None:
+        every.append(f"parity.tolerance_r={tolerance_r:g}")
+    settings = bootstrap.load_settings(config, every)
+    folder = Path(settings.session.folder).expanduser()
+    record = asyncio.run(_read(settings, folder, session))
+    check_readable(record)
+    plan = plan_from_row(record.row)
+    changes = changes_since(record.row, plan)
+    _check_changes(record, changes, force=force)
+    with terminal.progress_bar() as progress:
+        decided = decide_again(record, plan, progress)
+        traded = compare_with_backtest(record, plan, settings.parity, progress)
+    if as_json:
+        typer.echo(json.dumps(_plain(record, decided, traded, changes), allow_nan=False))
+    else:
+        _show(record, decided, traded)
+    if not (decided.is_equal and traded.is_within):
+        raise typer.Exit(1)
+
+
+async def _read(settings: Settings, folder: Path, session: str) -> SessionRecord:
+    from tercel import bootstrap
+    from tercel.app.live.parity import read_session
+
+    journal = bootstrap.open_journal(settings.journal.url, folder, create=False)
+    try:
+        return await read_session(journal, session)
+    finally:
+        await journal.close()
+
+
+def _check_changes(record: SessionRecord, changes: list[str], *, force: bool) -> None:
+    """Say what has changed since. Raises UserError where it is code, unless told to go on."""
+    from tercel.domain.errors import UserError
+
+    code = [line for line in changes if "code of" in line]
+    if code and not force:
+        raise UserError(
+            f"session {record.row.session_id}: {'; '.join(code)}: decisions may differ for that "
+            "reason alone; --force decides all the same"
+        )
+    for line in changes:
+        terminal.problem(f"note: {line}: decisions may differ for that reason")
+
+
+def _show(record: SessionRecord, decided: DecisionParity, traded: TradeParity) -> None:
+    from tercel.domain.times import format_time
+
+    screen = terminal.console()
+    row = record.row
+    screen.print(
+        f"{row.session_id}, {row.mode} on {row.venue}, {row.strategies} on {row.symbols}, from "
+        f"{format_time(row.time_ms)} UTC",
+        style="dim",
+        markup=False,
+    )
+    counts = ", ".join(
+        f"{decided.compared.get(name, 0):,} {name}s"
+        for name in ("evaluation", "signal", "refusal", "intent", "trade")
+    )
+    if decided.is_equal:
+        screen.print(
+            f"decisions: all the same ({decided.inputs:,} inputs: {counts})", style="green"
+        )
+    else:
+        screen.print(f"decisions: not the same. {decided.difference}", style="red", markup=False)
+    if decided.unwritten:
+        screen.print(
+            f"the session was killed: {decided.unwritten} rows of its last input are not in the "
+            "journal",
+            style="yellow",
+        )
+    _show_trades(traded)
+    _show_outcome(traded)
+
+
+def _show_trades(traded: TradeParity) -> None:
+    """Every trade that differs, then the sums."""
+    from rich.markup import escape
+
+    from tercel.app.live.trade_parity import CAUSES
+
+    screen = terminal.console()
+    different = [each for each in traded.trades if each.quote]
+    causes = [cause for cause in CAUSES if any(cause in each.quote for each in different)]
+    if different:
+        heads = ["Session", "Backtest", *(cause.capitalize() for cause in causes), "R"]
+        made = terminal.table(
+            "Entry UTC", "What", *heads, "Why", title="Trades that differ", numeric=tuple(heads)
+        )
+        for each in different:
+            made.add_row(*map(escape, _cells(each, causes)))
+        totals = traded.totals()
+        sums = [f"{totals[cause][1]:+,.2f}" for cause in causes]
+        in_r = sum(each.difference_r for each in different)
+        made.add_row("total", f"{len(different)} trades", "", "", *sums, f"{in_r:+.3f}", "")
+        screen.print(made)
+
+
+def _cells(each: TradeDifference, causes: list[str]) -> list[str]:
+    from tercel.domain.times import format_time
+
+    side = "long" if each.side > 0 else "short"
+    nets = [
+        "-" if net is None else f"{net:+,.2f}" for net in (each.session_quote, each.backtest_quote)
+    ]
+    parts = [f"{each.quote[cause]:+,.2f}" if cause in each.quote else "" for cause in causes]
+    what = f"{each.symbol} {each.strategy} {side}"
+    return [
+        format_time(each.entry_time),
+        what,
+        *nets,
+        *parts,
+        f"{each.difference_r:+.3f}",
+        each.why,
+    ]
+
+
+def _show_outcome(traded: TradeParity) -> None:
+    screen = terminal.console()
+    equal = sum(not each.quote for each in traded.trades)
+    alone = len(traded.trades) - traded.matched
+    text = (
+        f"trades: {len(traded.trades):,}, {equal:,} of them equal, {traded.matched - equal:,} "
+        f"different, {alone:,} made by one alone ({traded.missed_fraction:.1%}, "
+        f"{traded.missed_fraction_max:.1%} tolerated)"
+    )
+    if traded.carried:
+        text += f"; {traded.carried} were open when the session began"
+    if traded.left_open:
+        text += f"; {traded.left_open} are still open"
+    screen.print(text, style="green" if traded.is_within else "red", markup=False)
+    if traded.beyond:
+        screen.print(
+            f"{len(traded.beyond)} differ by more than {traded.tolerance_r:g} R",
+            style="red",
+            markup=False,
+        )
+
+
+def _plain(
+    record: SessionRecord, decided: DecisionParity, traded: TradeParity, changes: list[str]
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "session": record.row.session_id,
+        "changes": changes,
+        "decisions": {"is_equal": decided.is_equal, **asdict(decided)},
+        "trades": {
+            "is_within": traded.is_within,
+            "tolerance_r": traded.tolerance_r,
+            "missed_fraction": traded.missed_fraction,
+            "missed_fraction_max": traded.missed_fraction_max,
+            "carried": traded.carried,
+            "left_open": traded.left_open,
+            "totals": {
+                cause: {"trades": count, "quote": quote, "r": in_r}
+                for cause, (count, quote, in_r) in traded.totals().items()
+            },
+            "each": [
+                {
+                    **asdict(each),
+                    "difference_quote": each.difference_quote,
+                    "difference_r": each.difference_r,
+                }
+                for each in traded.trades
+            ],
+        },
+    }
