@@ -36,11 +36,16 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
     return load_everything(config, overrides).settings
 
 
-def start_logs(settings: Settings) -> None:
-    """Structured logs to standard error, as the settings want them."""
+def start_logs(settings: Settings, file: Path | None = None) -> None:
+    """Structured logs to standard error, as the settings want them; or JSON lines at the end of
+    `file`, where the screen is taken by a view.
+    """
     from tercel.adapters.logs import configure_logs
 
-    configure_logs(settings.log.level, settings.log.format)
+    if file is None:
+        configure_logs(settings.log.level, settings.log.format)
+        return
+    configure_logs(settings.log.level, "json", file.open("a", encoding="utf-8"))
 
 
 def open_lake(settings: Settings) -> LakeBarStore:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tercel.domain.events import Event
     from tercel.entry.cli.live_view import View
 
+LOG_FILE = "session.log"
+"""In the session's folder, while the screen shows the view."""
 VIEW_SECONDS = 0.5
 """Between two looks of the view."""
 
@@ -98,6 +100,7 @@ class _Watched:
 
 async def trade_live(desk: Desk, request: RunRequest, asked: LiveAsked) -> int:
     """Run the session until it ends; the exit code. Raises TercelError where it cannot start."""
+    from tercel.bootstrap import start_logs
     from tercel.bootstrap.live import control_server, live_session, scaled_clock, with_venue_url
     from tercel.entry.cli.live_view import open_view
 
@@ -107,6 +110,8 @@ async def trade_live(desk: Desk, request: RunRequest, asked: LiveAsked) -> int:
     watched = _Watched(view, desk.clock)
     control = control_server(settings, watched.answer)
     control.claim()
+    on_screen = terminal.console().is_terminal
+    start_logs(settings, control.folder / LOG_FILE if on_screen else None)
     try:
         live = await live_session(settings, _choice(request, asked), clock, watched.told)
         watched.meet(live)
