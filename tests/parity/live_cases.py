@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,20 +23,12 @@ from tercel.app.live.plan import plan_of
 from tercel.app.live.replay import Replay, series_of, stream_settings
 from tercel.app.live.session import Session, SessionMemory
 from tercel.app.prepare import PreparedRun
-from tercel.app.signals import quiet_signals
-from tercel.app.strategies import Strategy
-from tercel.core.jit import rec
-from tercel.core.parameters import parameters
-from tercel.core.plan import TradePlan
 from tercel.core.records import EQUITY, TRADE, Records
-from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.commands import Command, WriteJournal
 from tercel.domain.journal import EquityRow, EvaluationRow, FillRow, IntentRow, JournalRow, TradeRow
-from tercel.domain.results import StreamLabel
 from tercel.domain.session_state import SessionState
 from tercel.domain.settings import Settings
 
-SCRIPT_STATE = rec(("bars", "i8"))
 OWN_TO_THE_BACKTEST = ("volume_time", "volume_left", "funding_time", "costs")
 """Fields of STREAM that only whoever fills the orders moves: in a session that is the exchange."""
 
@@ -46,56 +37,6 @@ OWN_TO_THE_BACKTEST = ("volume_time", "volume_left", "funding_time", "costs")
 def settings() -> Settings:
     """What Tercel ships."""
     return read_settings([packaged_config_dir()], environ={}).settings
-
-
-def scripted(bars: Records, signals: Records, name: str = "scripted") -> Strategy:
-    """A strategy that says `signals` at these bars, one each."""
-    row_of = {int(time): row for row, time in enumerate(bars["open_time"])}
-
-    def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
-        state.bars += 1
-        made = signals[row_of[int(bar["open_time"])]]
-        for field in made.dtype.names:
-            signal[field] = made[field]
-
-    def whole(state: Any, bars: Any, contexts: Any, params: Any, out: Any) -> None:
-        first = row_of[int(bars["open_time"][0])]
-        state.bars += len(bars)
-        out[:] = signals[first : first + len(bars)]
-
-    return Strategy(
-        name=name,
-        title="Says what it is told to",
-        path=Path(f"{name}.py"),
-        parameters=parameters(),
-        reasons=("none", "told"),
-        plan=TradePlan(),
-        state_dtype=lambda params: SCRIPT_STATE,
-        step=step,
-        signals=whole,
-        code_hash="",
-    )
-
-
-def key_of(symbol: str = "BTCUSDT") -> SeriesKey:
-    """One-minute bars of a symbol."""
-    return SeriesKey("binance-spot", symbol, "1m")
-
-
-def scripted_spec(
-    number: int, bars: Records, signals: Records, settings: Any, contexts: Records | None = None
-) -> StreamSpec:
-    """A stream of its own symbol that trades `signals`."""
-    key = key_of(f"C{number}USDT")
-    strategy = scripted(bars, signals, f"scripted{number}")
-    return StreamSpec(
-        StreamLabel(number, strategy.name, key.venue, key.symbol, key.timeframe),
-        strategy,
-        {},
-        BarSeries(key, bars, (), ""),
-        settings,
-        contexts,
-    )
 
 
 def rules(**given: Any) -> SessionRules:
@@ -254,8 +195,3 @@ def twice(
         pass
     replay.finish()
     return Twice(tuple(specs), backtest, replay.session, written)
-
-
-def quiet(count: int) -> Records:
-    """Signals that ask for nothing."""
-    return quiet_signals(count)

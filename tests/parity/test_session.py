@@ -9,95 +9,33 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.desk import JIT, THREE_R, Ask, asked, stream, unknown_contexts
-from tests.market_data import Bars, invented_bars, joined, real_bars
-from tests.parity.live_cases import Twice, key_of, scripted_spec, twice
+from tests.desk import JIT
+from tests.market_data import invented_bars, joined, real_bars
+from tests.parity.busy_streams import (
+    BUSY_BARS,
+    FUNDED,
+    PLANS,
+    RISKED,
+    THIN,
+    account_spec,
+    busy,
+    key_of,
+)
+from tests.parity.live_cases import Twice, twice
 from tests.parity.plain_python import known_contexts, needs_context, quick_values, spec_of
 
 from tercel.app.backtest import AccountSpec, FlowFilter, StreamSpec
 from tercel.app.strategies import built_in_names, load_strategy
-from tercel.core.codes import EntryTiming, IntrabarMode, SizeMode, SlippageModel
+from tercel.core.codes import EntryTiming, IntrabarMode
 from tercel.core.jit import new
-from tercel.core.plan import TradePlan
-from tercel.core.records import LIMITS, PACE, Records
+from tercel.core.records import LIMITS
 
 BARS = 3_000 if JIT else 300
-BUSY_BARS = 800 if JIT else 200
 BTC = "klines/binance-spot/BTCUSDT/1m/2024-06.parquet"
 ETH = "klines/binance-spot/ETHUSDT/1m/2024-06.parquet"
 MONTHS = ("2023-07", "2023-08", "2023-09", "2023-10", "2023-11", "2023-12", "2024-01")
 REAL_BARS_MIN = 300_000
-HOUR_MS = 3_600_000
 NO_LIMITS = AccountSpec(100_000.0, new(LIMITS))
-
-PLANS = {
-    "three_r": THREE_R,
-    "one_target": TradePlan(legs=((1.0, 1.0),)),
-    "four_legs": TradePlan(
-        legs=((0.5, 0.25), (1.0, 0.25), (1.5, 0.25), (2.0, 0.25)),
-        breakeven_after_leg=1,
-        stop_follows_legs=True,
-    ),
-    "trail_atr": TradePlan(
-        legs=((1.0, 0.5),), trail_fraction=0.5, trail_arm_r=0.5, trail_offset_atr=1.5
-    ),
-    "timed": TradePlan(legs=((3.0, 1.0),), hold_minutes_max=7),
-    "chased": TradePlan(
-        legs=((1.0, 0.5), (2.0, 0.5)), entry="limit", chase_max=2, breakeven_after_leg=1
-    ),
-    "patient": TradePlan(
-        legs=((0.7, 1.0),), entry="post_only", entry_wait_bars=3, hold_minutes_max=20
-    ),
-}
-RISKED: dict[str, Any] = {
-    "mode": SizeMode.RISK,
-    "risk_fraction": 0.01,
-    "taker_fee_rate": 0.0005,
-    "maker_fee_rate": 0.0002,
-    "slippage_model": SlippageModel.TICKS,
-    "slippage_ticks_min": 1,
-    "slippage_ticks_max": 3,
-}
-FUNDED: dict[str, Any] = {"funding_interval_ms": HOUR_MS, "funding_rate": 0.0004}
-THIN: dict[str, Any] = {"participation_max": 0.05, "limit_fill_probability": 0.5}
-
-
-def account_spec(start: float = 100_000.0, **figures: Any) -> AccountSpec:
-    """Limits and pace by their own names; `clusters` of the first two symbols where asked."""
-    limits, pace = new(LIMITS), new(PACE)
-    clusters = {"C0USDT": 1, "C1USDT": 1} if figures.get("cluster_positions_max") else {}
-    for name, value in figures.items():
-        record = limits if name in (LIMITS.names or ()) else pace
-        record[name] = value
-    return AccountSpec(start, limits, pace, clusters)
-
-
-def busy_signals(bars: Bars, seed: int, stops: tuple[float, float] = (5.0, 60.0)) -> Records:
-    """A signal every eight bars or so, some of them to leave, some with a target or a score."""
-    rng = np.random.default_rng(seed)
-    asks = {}
-    for at in np.flatnonzero(rng.uniform(size=len(bars)) < 0.12):
-        stop = float(rng.uniform(*stops))
-        leave = bool(rng.uniform() < 0.2)
-        asks[int(at)] = Ask(
-            int(rng.integers(-1, 2)),
-            stop=stop,
-            target=stop * 1.3 if rng.uniform() < 0.3 else float("nan"),
-            atr=20.0,
-            exit_long=leave,
-            exit_short=leave,
-            score=float(rng.uniform(0, 100)),
-        )
-    return asked(len(bars), asks)
-
-
-def busy(number: int, plan: str, bars: Bars | None = None, **given: Any) -> StreamSpec:
-    """A stream that asks for something all the time."""
-    made = invented_bars(BUSY_BARS, seed=number + 3) if bars is None else bars
-    known = unknown_contexts(len(made))
-    known["funding_rate"] = np.where(np.arange(len(made)) % 300 < 150, 0.0003, np.nan)
-    signals = busy_signals(made, number)
-    return scripted_spec(number, made, signals, stream(PLANS[plan], **given), known)
 
 
 def traded(found: Twice, trades_min: int = 5) -> Twice:
