@@ -140,6 +140,7 @@ class Execution:
         resting = sum(
             order.left
             for order in self._parts.orders.of(k, Slot.STOP)
+            self._held.pop((k, Slot.STOP), None)
             if order.rests and order.cancel_ms == 0
         )
         if resting >= quantity - 0.5 * self._parts.lot_of(k) - 1e-12 * quantity:
@@ -279,12 +280,17 @@ class Execution:
             # Price is beyond it already: this is the stop.
             self.ask_close(k, ExitReason.STOP)
             return
+        # Once it is given up the close comes first; the stop is tried again now and then until it
+        # has filled.
+        later_ms = parts.now + parts.rules.session.query_ms
         self._refused[k] = self._refused.get(k, 0) + 1
         if self._refused[k] > parts.rules.session.retries_max:
+            self.hold(k, Slot.STOP, later_ms)
             self.close_unprotected(
                 k, f"{parts.symbol_of(k)}: the venue refused the stop: {answer.text}"
             )
         elif answer.fault is Fault.BUSY:
+            self.hold(k, Slot.STOP, later_ms)
             self.hold(k, Slot.STOP, parts.now + parts.rules.session.timer_ms)
 
     def _miss(self, order: WorkingOrder) -> None:
@@ -292,13 +298,8 @@ class Execution:
         parts, request = self._parts, order.request
         if request.stream == STRAY_STREAM:
             return
-        if request.slot is Slot.STOP:
-            parts.alert(
-                Level.CRITICAL,
-                AlertCode.STOP_ORDER_MISSING,
-                f"{request.symbol}: {request.client_id} is not at the venue; placing it again",
-                request.stream,
-            )
+        if request.slot is Slot.STOP and order.phase is OrderPhase.REJECTED:
+            self._tell_missing(request)
         elif request.slot is Slot.ENTRY:
             minute.withdraw_entry(
                 parts.desk.account, parts.stream(request.stream), int(Refusal.ENTRY_REFUSED)
@@ -319,6 +320,7 @@ class Execution:
         parts.changed = True
         k = order.request.stream
         if k == STRAY_STREAM:
+            self._look_for_stop(order)
             return
         self._end_entry(order)
         self.sync(k)
@@ -327,6 +329,26 @@ class Execution:
         """A market entry that is over leaves what it did not find."""
         parts, request = self._parts, order.request
         is_entry = request.slot is Slot.ENTRY and request.kind == OrderKind.MARKET
+    def _look_for_stop(self, order: WorkingOrder) -> None:
+        """Tell of a stop that should rest and was taken away, though nobody here asked for it."""
+        parts, request = self._parts, order.request
+        is_gone = order.phase in (OrderPhase.CANCELLED, OrderPhase.EXPIRED)
+        if request.slot is not Slot.STOP or not is_gone or order.cancel_ms:
+            return
+        stream = parts.stream(request.stream)
+        is_wanted = stream.orders[Slot.STOP].status == OrderStatus.RESTING
+        is_there = bool(parts.orders.of(request.stream, Slot.STOP))
+        if is_wanted and stream.position.quantity > 0.0 and not is_there:
+            self._tell_missing(request)
+
+    def _tell_missing(self, request: OrderRequest) -> None:
+        self._parts.alert(
+            Level.CRITICAL,
+            AlertCode.STOP_ORDER_MISSING,
+            f"{request.symbol}: {request.client_id} is not at the venue; placing it again",
+            request.stream,
+        )
+
         if not is_entry or order.is_live:
             return
         stream = parts.stream(request.stream)

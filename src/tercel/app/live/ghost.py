@@ -19,6 +19,7 @@ from tercel.app.live.plan import SessionPlan
 from tercel.core.codes import SlippageModel
 from tercel.core.records import Records
 from tercel.domain.commands import Level
+from tercel.domain.session_state import SessionState
 
 UNMATCHED_KEPT = 500
 """Trades that wait for their counterpart."""
@@ -71,6 +72,13 @@ class Beside:
         self._ghost = self._new_ghost()
         if self._shadow is not None:
             self._fund(self._shadow, wallet_quote)
+
+    def restore(self, state: SessionState) -> None:
+        """Figures of an earlier run go on; the accounts begin flat, with the balance there is."""
+        self.open_accounts(float(self._parts.desk.account.cash_quote))
+        self.ghost_pnl, self.ghost_trades = state.ghost_pnl, state.ghost_trade_count
+        self.ghost_wins = round(state.ghost_win_rate * state.ghost_trade_count)
+        self.shadow_pnl, self.shadow_trades = state.shadow_pnl, state.shadow_trade_count
 
     @property
     def ghost_win_rate(self) -> float:

@@ -82,14 +82,15 @@ def kept_state(session: Session) -> SessionState:
     pace = account.pace_state
     since = parts.fills_since()
     recent = tuple(key for key, time in parts.seen.items() if time >= since)
-    held_24h = float(account.equity_quote) - float(account.day_ago_equity)
+    # Whether or not its kill switch is on.
+    day_ago = float(breakers.equity_at(account, parts.now - breakers.DAY_MS))
     return replace(
         session.kept,
         automation_enabled=parts.flags.automation,
         mode=parts.rules.mode,
         active_position=active_positions(session),
         account_balance=float(account.cash_quote),
-        rolling_24h_pnl=held_24h if account.hours > 0 else 0.0,
+        rolling_24h_pnl=float(account.equity_quote) - day_ago if account.hours > 0 else 0.0,
         daily_trade_count=int(breakers.trades_today(pace, parts.now)),
         daily_trade_date=f"{to_datetime(parts.now):%Y-%m-%d}",
         consecutive_losses=int(pace.losses),

@@ -308,6 +308,8 @@ class Session:
         parts = self.parts
         asked_ms, parts.venue_asked_ms = parts.venue_asked_ms, 0
         parts.venue_read_ms = parts.now
+        if parts.desk.awake.any():
+            parts.changed = True  # the account was marked
         if event.snapshot is None:
             parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
             return
@@ -407,3 +409,5 @@ class Session:
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}
+        if state.kernel is not None:
+            self.beside.restore(state)
