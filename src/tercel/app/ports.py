@@ -376,6 +376,10 @@ class Venue(Protocol):
         """The venue's clock, ms UTC. Raises VenueError."""
         ...
 
+    def on_clock_error(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever the venue refuses a request for its time."""
+        ...
+
     def news(self) -> AsyncIterator[Event]:
         """News of our orders, fills and funding as they come, and of the stream that brings them
         (FeedNews). Their `time_ms` is 0: whoever takes them up sets it. Ends with `close`.

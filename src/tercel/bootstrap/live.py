@@ -143,7 +143,7 @@ async def live_session(
             _session_rules(settings, choice, venue.name),
             SessionMemory(kept, session_id(clock.now_ms())),
         )
-        around = _surroundings(settings, plan, (venue, feed, taps), stores, moment)
+        around = _surroundings(settings, plan, (venue, feed, taps, governor), stores, moment)
     except BaseException:
         await feed.close()
         raise
@@ -169,7 +169,7 @@ def _session_rules(settings: Settings, choice: LiveChoice, venue: str) -> Sessio
 def _surroundings(
     settings: Settings,
     plan: SessionPlan,
-    outside: tuple[Venue, MarketFeed, Taps],
+    outside: tuple[Venue, MarketFeed, Taps, Governor],
     stores: tuple[StateStore, Journal],
     moment: _Moment,
 ) -> Surroundings:
@@ -181,10 +181,11 @@ def _surroundings(
     from tercel.app.live.runner import Surroundings
     from tercel.app.live.venue_clock import VenueClock
 
-    venue, feed, taps = outside
+    venue, feed, taps, governor = outside
     own = settings.session
     venue_clock = VenueClock(moment.clock, venue.time_ms, settings.venue.clock_minutes)
     moment.follow(venue_clock)
+    venue.on_clock_error(venue_clock.nudge)
     store = open_lake(settings)
     known = KnownContext(plan, (store, open_context(settings)), settings, CONTEXT_REFRESH_MS)
     health = FeedHealth(
@@ -204,6 +205,7 @@ def _surroundings(
         collector=BarCollector(plan.symbols, own.bar_wait_ms, known, health.view),
         history=history,
         taps=taps,
+        closing=governor.close,
         kill_file=KillFile(session_folder(settings)).take,
     )
 

@@ -377,6 +377,9 @@ class InProcessVenue:
         """The exchange has the session's clock."""
         return self._now_ms()
 
+    def on_clock_error(self, tell: Callable[[], None]) -> None:
+        """There is one clock."""
+
     async def news(self) -> AsyncIterator[Event]:
         """News of our orders, fills and funding as they come; ends with `close`."""
         while (event := await self._news.get()) is not None:

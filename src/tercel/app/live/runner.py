@@ -12,6 +12,7 @@ events. Rows that no order waits for are written in batches beside the loop.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
@@ -84,6 +85,8 @@ class Surroundings:
     collector: BarCollector
     history: Callable[[], Awaitable[list[BarsClosed]]]
     """Bars before the first live one, as late ones, oldest first."""
+    closing: Callable[[], Awaitable[None]] | None = None
+    """Called when all is over."""
     taps: tuple[Callable[[FeedBar | FeedQuote], None], ...] = ()
     """Told of every item of the feed: a simulated exchange fills from them."""
     kill_file: Callable[[], bool] = field(default=lambda: False)
@@ -141,6 +144,8 @@ class Runner:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await around.feed.close()
             await around.venue.close()
+            if around.closing is not None:
+                await around.closing()
 
     async def _recover(self) -> None:
         """Until venue and state agree, or the session says why it cannot begin."""
@@ -158,6 +163,9 @@ class Runner:
                 if isinstance(command, WriteJournal):
                     rows.extend(command.rows)
         await self._store(rows, None)
+        # What is there now stays: the collector need not look through it again in every pause.
+        gc.collect()
+        gc.freeze()
         plan = self.session.parts.plan
         await around.feed.open(plan.symbols, plan.series[0].timeframe)
         self._spawn(self._read_feed())
@@ -193,6 +201,7 @@ class Runner:
         for command in commands:
             if isinstance(command, WriteJournal):
                 self._rows.extend(command.rows)
+                self._tell(command)
             elif isinstance(command, SaveState):
                 self._state = command.state
         writes = [each for each in sends if isinstance(each, PlaceOrder | CancelOrder)]
@@ -339,7 +348,8 @@ class Runner:
                 for change in around.health.changes(now):
                     name = f"market {change.symbol}"
                     self._put(FeedNews(now, name, change.is_up, change.detail))
-            self._put(TimerFired(now))
+            waiting = self.session.waiting_symbols()
+            self._put(TimerFired(now, around.health.quotes(waiting, now)))
 
     def _put(self, event: Event) -> None:
         self._queue.put_nowait(event)
