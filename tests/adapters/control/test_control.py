@@ -213,7 +213,7 @@ async def test_a_session_that_ends_meanwhile_is_told(folder: Path) -> None:
     asking = asyncio.ensure_future(ControlClient(folder).ask(Request()))
     await session.was_asked.wait()
     await server.close()
-    with pytest.raises(SilentSessionError, match="ended while it was asked"):
+    with pytest.raises(NoSessionError, match="ended while it was asked"):
         await asking
 
 

@@ -25,8 +25,8 @@ class ControlClient:
     async def ask(self, request: Request) -> Reply:
         """Its reply.
 
-        Raises NoSessionError where none runs, SilentSessionError where it does not answer in time
-        or something else answers, ConfigError for a folder whose path is too long.
+        Raises NoSessionError where none runs, or it ends meanwhile; SilentSessionError where it
+        does not answer in time or something else answers; ConfigError for too long a path.
         """
         try:
             async with asyncio.timeout(self._seconds):
@@ -40,6 +40,8 @@ class ControlClient:
             raise NoSessionError(
                 f"no session runs in {self.folder}; --folder names another place"
             ) from None
+        except (ConnectionResetError, BrokenPipeError):
+            line = b""
         except ValueError:
             raise SilentSessionError(
                 f"{self.folder}: the session's reply is longer than {REPLY_BYTES_MAX} bytes"
@@ -50,7 +52,7 @@ class ControlClient:
                 f"{error.strerror or error}"
             ) from error
         if not line.endswith(b"\n"):
-            raise SilentSessionError(f"{self.folder}: the session ended while it was asked")
+            raise NoSessionError(f"{self.folder}: the session ended while it was asked")
         try:
             return REPLIES.decode(line)
         except DataError as error:

@@ -10,14 +10,16 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tercel.app.live.alerts import AlertCode
-from tercel.app.live.plan import SessionPlan
 from tercel.app.live.status_records import AlertStatus, DecisionStatus, TradeStatus
 from tercel.domain.commands import Command, WriteJournal
 from tercel.domain.events import BarsClosed, Event, MarketView
 from tercel.domain.journal import AlertRow, EvaluationRow, TradeRow
+
+if TYPE_CHECKING:
+    from tercel.app.live.plan import SessionPlan
 
 KEPT = 20
 SIDES = {1: "long", 0: "none", -1: "short"}

@@ -46,6 +46,34 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tercel.entry.cli.drift:drift",
         "Do recent trades still look like those of the backtest?",
     ),
+    "run": (
+        "tercel.entry.cli.run:run",
+        "Run a session: replay, paper or live, the same code as the backtest.",
+    ),
+    "status": (
+        "tercel.entry.cli.session_commands:status",
+        "The running session: account, positions, orders, feeds, breakers, decisions.",
+    ),
+    "positions": (
+        "tercel.entry.cli.session_commands:positions",
+        "Open positions: entry, price, R, profit, stop, targets, liquidation.",
+    ),
+    "pause": (
+        "tercel.entry.cli.session_commands:pause",
+        "Nothing new is opened until resumed; exits and stops go on.",
+    ),
+    "resume": (
+        "tercel.entry.cli.session_commands:resume",
+        "Entries are made again.",
+    ),
+    "automation": (
+        "tercel.entry.cli.session_commands:automation",
+        "on: signals are traded; off: they are only watched (ghost).",
+    ),
+    "kill": (
+        "tercel.entry.cli.session_commands:kill",
+        "Cancel every order, close every position, verify, latch.",
+    ),
     "journal": (
         "tercel.entry.cli.journal:journal",
         "What sessions wrote down: trades, orders, refusals, alerts and more.",

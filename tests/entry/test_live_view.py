@@ -1,0 +1,231 @@
+"""What a session looks like: contents, not layout."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+
+import pytest
+from rich.console import Console
+from tests.live_status import (
+    a_decision,
+    a_position,
+    a_trade,
+    an_alert,
+    full_status,
+    with_changes,
+)
+
+from tercel.app.live.status_records import SessionStatus
+from tercel.entry.cli.live_view import (
+    LiveView,
+    PlainView,
+    clean,
+    lasted,
+    open_view,
+    picture,
+    switches_line,
+)
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def screen(width: int = 80, *, terminal: bool = True) -> Console:
+    return Console(
+        file=io.StringIO(), width=width, record=True, force_terminal=terminal, color_system=None
+    )
+
+
+def shown(status: SessionStatus, width: int = 80) -> str:
+    """The picture as plain text."""
+    console = screen(width)
+    console.print(picture(status))
+    return console.export_text()
+
+
+def words(text: str) -> str:
+    """With single spaces: however it was laid out."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "paper at binance-usdm s1a2b3 2024-06-25 13:30:07 UTC, up 01:02:03",
+        "three_r, swing on BTCUSDT, ETHUSDT 1m",
+        "automation on, entries are made",
+        "equity 10,088.00 net +88.00 (realised +50.50, open +37.50)",
+        "gross +75.25 fees 20.50 slippage 3.50 funding -0.75 cash 10,050.50",
+        "ghost -4.50 in 3 shadow +47.25 in 9",
+        "the venue holds something else in ETHUSDT",
+        "BTCUSDT long 0.25 three_r 60000 -> 60150 +1.50 R gross +41.25 net +29.75",
+        "stop 59900 targets 60200 60300 trail 60050 liquidation 50125, 16.7 % away",
+        "BTCUSDT stop sell 0.25 stop 59900 acked",
+        "BTCUSDT 60150 60149.9 / 60150.1 bar of 13:30:00 healthy",
+        "ETHUSDT - no bar yet stale: no quote for 9000 ms",
+        "revenge cool-down (account BTCUSDT) until 13:35:07",
+        "daily trade limit (account): 10 of 10",
+        "13:30:00 BTCUSDT three_r long (breakout score 72.5) refused: heat",
+        "13:30:00 BTCUSDT three_r long (breakout score 72.5) entered",
+        "closed short 2 ETHUSDT 3400 -> 3390 target_1: gross +20.00, net -8.50",
+        "13:30:02 WARNING PAUSED asked by cli",
+        "order to answer: median 41.5 ms, p99 88.2 ms, worst 120.0 ms of 12",
+    ],
+)
+def test_the_picture_has(part: str) -> None:
+    assert part in words(shown(full_status()))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_every_width_has_everything(width: int) -> None:
+    text = shown(full_status(), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert words(text).replace(" ", "") == words(shown(full_status(), 500)).replace(" ", "")
+
+
+def test_what_is_far_from_its_limit_is_left_out() -> None:
+    text = shown(full_status())
+    assert "daily drawdown" not in text
+    assert "24 h kill switch" not in text
+
+
+def test_a_quiet_session_is_short() -> None:
+    quiet = with_changes(
+        full_status(),
+        positions=(),
+        orders=(),
+        decisions=(),
+        trades=(),
+        alerts=(),
+        latencies=(),
+        mismatched=(),
+        shadow=None,
+    )
+    text = shown(quiet)
+    for absent in ("positions", "orders", "decisions", "alerts", "latency", "shadow"):
+        assert absent not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"kill_latched": "asked by x"}, "KILLED (still closing): asked by x"),
+        (
+            {"kill_latched": "asked by x", "kill_verified": True},
+            "KILLED (verified flat): asked by x",
+        ),
+        ({"is_ready": False}, "starting: the venue is compared with the state"),
+        ({"blocked": ("automation_off", "paused")}, "no entries: automation_off, paused"),
+        ({}, "automation on, entries are made"),
+    ],
+)
+def test_whether_it_trades_is_one_line(changes: dict[str, object], line: str) -> None:
+    status = with_changes(full_status(), **changes)
+    assert switches_line(status) == line
+    assert line in words(shown(status))
+
+
+def test_a_stop_that_does_not_rest_is_shouted() -> None:
+    naked = dataclasses.replace(a_position(), stop_price=None, stop_rests=False)
+    assert "stop - DOES NOT REST" in words(shown(with_changes(full_status(), positions=(naked,))))
+
+
+def test_a_stopped_account_says_by_what() -> None:
+    halted = dataclasses.replace(full_status().breakers, halted="kill_24h", halted_ms=0)
+    assert "stopped by kill_24h at 00:00:00" in shown(with_changes(full_status(), breakers=halted))
+
+
+def test_many_healthy_feeds_are_counted_and_unhealthy_ones_named() -> None:
+    one = full_status().feeds[0]
+    feeds = [dataclasses.replace(one, symbol=f"S{n}USDT") for n in range(30)]
+    feeds[29] = dataclasses.replace(feeds[29], trouble="gap")
+    text = shown(with_changes(full_status(), feeds=tuple(feeds)))
+    assert "... and 17 healthy ones" in text
+    assert "S29USDT" in text
+
+
+def test_texts_of_others_are_neither_markup_nor_escapes() -> None:
+    evil = "[red]x[/red] \x1b[2J\r\n\x07"
+    status = with_changes(
+        full_status(),
+        alerts=(an_alert(text=evil),),
+        decisions=(dataclasses.replace(a_decision(), reason=evil),),
+        feeds=(dataclasses.replace(full_status().feeds[1], trouble=evil),),
+        positions=(dataclasses.replace(a_position(), strategy=evil),),
+        kill_latched=evil,
+    )
+    console = screen(300)
+    console.print(picture(status))
+    plain = PlainView(console)
+    plain.update(status)
+    plain.tell(evil)
+    text = console.export_text()
+    assert text.count("[red]x[/red]") == 8
+    assert not set(text) & {"\x1b", "\r", "\x07"}
+    assert clean("a\tb\x9bc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"
+
+
+def test_a_terminal_gets_the_live_view_and_a_pipe_lines() -> None:
+    assert isinstance(open_view(screen()), LiveView)
+    assert isinstance(open_view(screen(terminal=False)), PlainView)
+
+
+def test_the_live_view_leaves_the_last_picture_and_the_lines() -> None:
+    console = screen()
+    view = open_view(console)
+    view.update(full_status())
+    view.tell("a [b]line[/b]")
+    view.update(with_changes(full_status(), session_id="s9z9z9"))
+    view.close()
+    view.close()
+    text = console.export_text()
+    assert "a [b]line[/b]" in text
+    assert "s9z9z9" in text.rpartition("paper at")[2]
+
+
+def test_colours_are_left_out_where_they_are_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    file = io.StringIO()
+    view = LiveView(Console(file=file, width=80, force_terminal=True))
+    view.update(full_status())
+    view.close()
+    colours = {
+        code
+        for escape in re.findall(r"\x1b\[([0-9;]*)m", file.getvalue())
+        for code in escape.split(";")
+        if code.startswith(("3", "4"))
+    }
+    assert colours == set()
+    assert "+29.75" in ESCAPES.sub("", file.getvalue())
+
+
+def test_plain_lines_say_only_what_is_new() -> None:
+    console = screen(40, terminal=False)
+    view = open_view(console)
+    quiet = with_changes(full_status(), positions=(), trades=(), alerts=())
+    view.update(quiet)
+    assert console.export_text() == ""
+    view.update(full_status())
+    view.update(full_status())
+    more = with_changes(
+        full_status(),
+        positions=(),
+        trades=(a_trade(2, -8.5), a_trade(3, 1.25)),
+        alerts=(an_alert(4, "critical", "closing"),),
+    )
+    view.update(more)
+    view.update(full_status())
+    view.close()
+    lines = console.export_text().splitlines()
+    assert [line.split()[1] for line in lines] == [
+        "opened", "closed", "closed", "WARNING", "2", "closed", "CRITICAL", "opened"
+    ]  # fmt: skip
+    assert lines[0] == "13:20:07 opened long 0.25 BTCUSDT at 60000, stop 59900 [three_r]"
+    assert lines[4] == "... 2 earlier alerts: tercel journal alerts has them"
+
+
+def test_spans_are_read_easily() -> None:
+    assert lasted(3_723_999) == "01:02:03"
+    assert lasted(2 * 86_400_000 + 3_660_000) == "2 d 01:01"
+    assert lasted(-5) == "00:00:00"
