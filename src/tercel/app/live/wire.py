@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tercel.core.records import BAR, CONTEXT
-from tercel.domain import events as domain_events
 from tercel.domain.errors import DataError
 from tercel.domain.events import BarsClosed, Decide, Event, MinuteEnded
 
@@ -94,7 +93,7 @@ _hints: dict[type[Any], dict[str, Any]] = {}
 def _made(kind: type[Any], plain: dict[str, Any]) -> Any:
     """A dataclass from its JSON, field by field."""
     if kind not in _hints:
-        _hints[kind] = typing.get_type_hints(kind, vars(domain_events))
+        _hints[kind] = typing.get_type_hints(kind)
     hints = _hints[kind]
     return kind(
         **{
