@@ -46,6 +46,10 @@ class AlertCode(StrEnum):
     """The venue holds more or less than the session knows: no entries in that symbol."""
     POSITION_MATCHES = "POSITION_MATCHES"
     """It agrees again."""
+    LEDGER_CORRECTED = "LEDGER_CORRECTED"
+    """The wallet changed by something nobody told of (a transfer, the fee of a liquidation, funding
+    while the stream was down): the session goes on with what the wallet holds.
+    """
     ORPHAN_CANCELLED = "ORPHAN_CANCELLED"
     """An order of an earlier session, or a reduce-only one without a position, was cancelled."""
     FOREIGN_ORDER = "FOREIGN_ORDER"

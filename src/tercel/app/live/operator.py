@@ -181,10 +181,12 @@ class Operator:
         """After every event: see a kill and a stop through."""
         parts = self._parts
         if self._kill_is_open and parts.desk.is_flat() and not any(parts.orders.live()):
-            if parts.rules.reads_venue:
-                parts.read_venue()
-            else:
+            if not parts.rules.reads_venue:
                 self._verified("nothing is open")
+            elif self._may_read():
+                parts.read_venue()
+        if self._recovery.wallet.is_due() and self._may_read():
+            parts.read_venue()
         if not self._stop_ms or self._ended:
             return
         entries = any(order.request.slot is Slot.ENTRY for order in parts.orders.live())
@@ -196,6 +198,11 @@ class Operator:
         parts.changed = True
         parts.alert(Level.INFO, AlertCode.SESSION_ENDED, why)
         parts.asked.append(EndSession(code, why))
+
+    def _may_read(self) -> bool:
+        """Not at the pace at which a venue that cannot be read says so."""
+        parts = self._parts
+        return parts.now - parts.venue_read_ms >= parts.rules.session.query_ms
 
     # --- funding ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from tercel.domain.commands import (
     ReadVenue,
 )
 from tercel.domain.live_settings import ExecutionSettings, SessionSettings
-from tercel.domain.orders import OrderPhase, OrderRequest
+from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class SessionParts:
     """When the last answer came."""
     seen: dict[str, int] = field(default_factory=dict)
     """Fills that are booked: `symbol:trade id` and when they were, oldest first."""
+    since_ms: int = 0
+    """Fills before this moment are booked and no longer remembered."""
 
     def symbol_of(self, k: int) -> str:
         """The symbol that stream `k` trades."""
@@ -137,9 +139,28 @@ class SessionParts:
             self.asked.append(ReadVenue(self.plan.symbols, self.fills_since()))
 
     def fills_since(self) -> int:
-        """Fills before this moment are all booked: the latest one's, with room for late ones."""
-        latest = next(reversed(self.seen.values()), 0)
-        return max(latest - LATE_FILLS_MS, 0)
+        """Fills before this moment are all booked: the latest one's, with room for late ones.
+
+        It never goes back: fills of before are no longer remembered, and would be booked again. A
+        session that begins without any has nothing to do with those of before it.
+        """
+        latest = next(reversed(self.seen.values()), 0 if self.since_ms else self.now)
+        self.since_ms = max(latest - LATE_FILLS_MS, self.since_ms)
+        return self.since_ms
+
+    def remember_fills(self, keys: tuple[str, ...], since_ms: int) -> None:
+        """Fills that an earlier run has booked, all of them since `since_ms`.
+
+        When each was is not kept: they are remembered as long as the latest of them could be.
+        """
+        self.since_ms = since_ms
+        for key in keys:
+            self.seen[key] = since_ms + LATE_FILLS_MS
+
+    def pass_over(self, fills: tuple[VenueFill, ...]) -> None:
+        """Fills of before the first start: the wallet that the ledger begins with has them."""
+        for fill in fills:
+            self.note_fill(f"{fill.symbol}:{fill.trade_id}", fill.time_ms)
 
     def note_fill(self, key: str, time: int) -> bool:
         """Whether the fill `key` is new; it is remembered."""

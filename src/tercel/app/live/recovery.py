@@ -14,6 +14,7 @@ from __future__ import annotations
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.execution import Execution
 from tercel.app.live.parts import SessionParts
+from tercel.app.live.wallet import WalletWatch
 from tercel.app.live.working import STRAY_STREAM, WorkingOrder
 from tercel.core import minute
 from tercel.core.codes import ExitReason, OrderKind, OrderStatus, Slot
@@ -42,6 +43,7 @@ class Recovery:
         self._parts = parts
         self._execution = execution
         self._mismatches: dict[str, int] = {}
+        self.wallet = WalletWatch(parts)
         self.refusal = ""
         """Why the session cannot start; empty: it can."""
 
@@ -55,6 +57,7 @@ class Recovery:
             self._meet(held, snapshot)
         else:
             self._compare_positions(held, asked_ms)
+        self.wallet.compare(snapshot.wallet_quote)
 
     def take_fill(self, fill: VenueFill) -> None:
         """Book a fill once, whoever tells it."""

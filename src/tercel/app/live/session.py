@@ -316,6 +316,7 @@ class Session:
         is_start = not self.is_ready
         if is_start and self.kept.kernel is None:
             self._open_account(event.snapshot.wallet_quote)
+            parts.pass_over(event.snapshot.fills)
         self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
         self.operator.on_snapshot(event.snapshot)
         parts.changed = True
@@ -399,8 +400,7 @@ class Session:
         restore_books(self, state)
         for saved in state.orders:
             parts.orders.restore(saved)
-        for key in state.seen_fills:
-            parts.seen[key] = state.fills_since_ms
+        parts.remember_fills(state.seen_fills, state.fills_since_ms)
         flags.is_paused = state.is_paused
         flags.kill_latched = state.kill_latched
         at_start = parts.rules.automation_at_start

@@ -1,0 +1,92 @@
+"""One run of one seed: faults for some hours, then quiet, then both sides must know the same."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tests.simulation.oracle import BrokenError, Oracle
+from tests.simulation.scene import Scene, drawn_scene
+from tests.simulation.trouble import PLAYED, Trouble
+from tests.simulation.world import World
+
+from tercel.adapters.simulator.faults import FaultCode, FaultPlan, drawn_plan, shrink
+from tercel.domain.events import Operation
+
+HOUR_MS = 3_600_000
+FAULT_HOURS = 4.0
+QUIET_MINUTES = 45
+"""Trading goes on without faults."""
+SETTLE_MINUTES = 4
+"""After the last close: consistent by then."""
+FAULTS_MAX = 24
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a seed."""
+
+    seed: int
+    failure: str = ""
+    hours: float = 0.0
+    trades: int = 0
+    crashes: int = 0
+    hits: Counter[tuple[FaultCode, str]] = field(default_factory=Counter)
+    trail: list[str] = field(default_factory=list)
+
+
+def plan_of(seed: int, codes: Sequence[FaultCode] = PLAYED) -> FaultPlan:
+    """The faults of a seed."""
+    duration = round(FAULT_HOURS * HOUR_MS)
+    return drawn_plan(seed, codes, duration_ms=duration, faults_max=FAULTS_MAX)
+
+
+def play(
+    seed: int,
+    plan: FaultPlan | None = None,
+    scene: Scene | None = None,
+    *,
+    prepare: Callable[[World], None] | None = None,
+    hours: float = FAULT_HOURS,
+) -> Outcome:
+    """Run `seed`; what broke is in the outcome. Any error of the session counts as broken."""
+    trouble = Trouble(plan_of(seed) if plan is None else plan)
+    outcome = Outcome(seed, hits=trouble.hits, trail=trouble.trail)
+    world: World | None = None
+    try:
+        world = World(scene or drawn_scene(seed), trouble, Oracle(), journals=seed % 4 == 0)
+        if prepare is not None:
+            prepare(world)
+        world.run_hours(hours)
+        trouble.stop()
+        _come_to_rest(world, trouble)
+    except BrokenError as error:
+        outcome.failure = str(error)
+    except Exception as error:  # a session that raises has failed whatever it was about
+        outcome.failure = "".join(traceback.format_exception(error))
+    if world is not None:
+        outcome.hours = (world.now - world.began_ms) / HOUR_MS
+        outcome.crashes = world.crashes
+        outcome.trades = len(world.exchange._state.account.trades)
+    return outcome
+
+
+def _come_to_rest(world: World, trouble: Trouble) -> None:
+    """Faults end; the session trades on, is paused and flattened; then nothing may differ."""
+    oracle = world.oracle
+    assert oracle is not None
+    while not trouble.is_over:
+        world.run_minutes(1)
+    world.run_minutes(QUIET_MINUTES)
+    world.ask(Operation.PAUSE)
+    world.run_minutes(1)
+    world.ask(Operation.FLATTEN)
+    world.run_minutes(SETTLE_MINUTES)
+    oracle.settle(is_last=True)
+
+
+def shrunk(seed: int, plan: FaultPlan, scene: Scene | None = None) -> FaultPlan:
+    """The smallest plan found that still breaks something."""
+    return shrink(plan, lambda smaller: bool(play(seed, smaller, scene).failure))
