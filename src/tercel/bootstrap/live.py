@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     Taps = tuple[Callable[[FeedBar | FeedQuote], None], ...]
 
 CONFIRMED = "LIVE_TRADING_CONFIRMED"
-LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts that are this machine."""
 BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 CONTEXT_REFRESH_MS = 3_600_000
 """Context of the lake is read again so often."""
@@ -130,13 +132,13 @@ async def live_session(
     folder = session_folder(settings)
     stores = open_stores(settings, folder)
     kept = await _kept(stores[0], choice)
+    notices = _check_may_trade(settings, choice)
     moment = _Moment(clock)
     governor = Governor(settings.governor, moment)
     feed = _feed(settings, choice, governor, moment)
     try:
         rules = await feed.instruments(choice.request.symbols)
         plan = live_plan(settings, choice.request, rules)
-        notices = _check_may_trade(settings, choice, plan)
         venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
         session = Session(
             plan,
@@ -228,28 +230,31 @@ async def _kept(store: StateStore, choice: LiveChoice) -> SessionState:
     return (await store.read_full_snapshot()).state
 
 
-def _check_may_trade(settings: Settings, choice: LiveChoice, plan: SessionPlan) -> tuple[str, ...]:
-    """Raise UserError where live trading is not allowed; what a reader should know."""
+def _check_may_trade(settings: Settings, choice: LiveChoice) -> tuple[str, ...]:
+    """Raise UserError where live trading is not allowed; what a reader should know.
+
+    Nobody outside has been contacted yet.
+    """
     if choice.mode != "live":
         return ()
-    url = settings.venue.rest_urls.get(choice.request.venue or "", "")
-    if url.startswith(LOOPBACK):
+    request = choice.request
+    venue = request.venue or ""
+    if urlsplit(settings.venue.rest_urls.get(venue, "")).hostname in LOOPBACK:
         return ("a rehearsal: the venue is on this machine, so no promotion is asked for",)
     if os.environ.get(CONFIRMED, "").lower() != "true":
         raise UserError(
             f"live trading is not confirmed: set {CONFIRMED}=true in the environment once you "
             "mean it; --mode paper needs no confirmation"
         )
+    from tercel.app.live.prepare_live import values_of
     from tercel.app.promotion import Promotable, check_promotion
 
-    for stream in plan.streams:
-        name = stream.label.strategy
-        costs = choice.request.costs or settings.cost_profile_name(name, stream.label.venue)
-        check_promotion(
-            open_promotions(settings),
-            settings,
-            Promotable(stream.strategy, stream.label.symbol, stream.values, costs),
-        )
+    promotions = open_promotions(settings)
+    for strategy in request.strategies:
+        values = values_of(settings, strategy, request)
+        costs = request.costs or settings.cost_profile_name(strategy.name, venue)
+        for symbol in request.symbols:
+            check_promotion(promotions, settings, Promotable(strategy, symbol, values, costs))
     return ()
 
 

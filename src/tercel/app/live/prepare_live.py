@@ -13,6 +13,7 @@ from tercel.app.live.plan import LiveStream, SessionPlan
 from tercel.app.ports import BarStore, ContextStore, MarketFeed
 from tercel.app.prepare import RunRequest, account_of, flow_filter, own_overrides, refuse_filters
 from tercel.app.signals import unknown_context
+from tercel.app.strategies import Strategy
 from tercel.app.trading_records import instrument_from, stream_record
 from tercel.core.records import BAR, CONTEXT, Records
 from tercel.domain.bars import BarSeries, SeriesKey
@@ -20,6 +21,14 @@ from tercel.domain.errors import DataError, TercelError, UserError
 from tercel.domain.events import BarsClosed
 from tercel.domain.results import StreamLabel
 from tercel.domain.settings import InstrumentSettings, Settings
+
+
+def values_of(
+    settings: Settings, strategy: Strategy, request: RunRequest
+) -> dict[str, int | float | str]:
+    """Parameter values that `strategy` trades with. Raises UserError."""
+    own = {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)}
+    return strategy.values(own, SeriesKey("", "", request.timeframe or "1m").bar_ms)
 
 
 def live_plan(
@@ -42,10 +51,7 @@ def live_plan(
                 f"add instruments.{venue}.{key.symbol} to the settings"
             )
         for strategy in request.strategies:
-            values = strategy.values(
-                {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)},
-                key.bar_ms,
-            )
+            values = values_of(settings, strategy, request)
             name = request.costs or settings.cost_profile_name(strategy.name, venue)
             record = stream_record(
                 settings,

@@ -1,0 +1,231 @@
+"""Who may trade live: asked before anybody outside is contacted. No network, no client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tercel.adapters.clock import VirtualClock
+from tercel.adapters.config import packaged_config_dir, read_settings
+from tercel.app.prepare import RunRequest
+from tercel.app.promotion import (
+    MODIFIED,
+    NOT_VALIDATED,
+    Promotable,
+    PromotedDay,
+    PromotionError,
+    PromotionRecord,
+    promotion_hash,
+)
+from tercel.app.strategies import load_strategy
+from tercel.bootstrap import live, open_promotions
+from tercel.domain.errors import UserError
+from tercel.domain.settings import InstrumentSettings, Settings
+
+VENUE = "binance-usdm"
+SWING = load_strategy("swing")
+CHOICE = live.LiveChoice("live", RunRequest((SWING,), ("BTCUSDT",), VENUE, "1m"))
+
+
+@dataclass
+class Outside:
+    """Stands in for the feed, the first thing that a session contacts."""
+
+    asked: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
+        self.asked += symbols
+        return {}
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Outside:
+    made = Outside()
+    monkeypatch.setattr(live, "_feed", lambda *_: made)
+    monkeypatch.chdir(tmp_path)
+    for name in (live.CONFIRMED, "TERCEL_STATE_URL", "TERCEL_JOURNAL_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERCEL_BINANCE_API_KEY", "a" * 64)
+    monkeypatch.setenv("TERCEL_BINANCE_API_SECRET", "b" * 64)
+    return made
+
+
+def settings(folder: Path, *overrides: str) -> Settings:
+    own = (
+        f"session.folder={folder / 'session'}",
+        f"validation.folder={folder / 'validated'}",
+        f"data.lake={folder / 'lake'}",
+    )
+    return read_settings([packaged_config_dir()], environ={}, overrides=[*own, *overrides]).settings
+
+
+def promoted(folder: Path, *overrides: str) -> None:
+    """Swing on BTCUSDT was validated under these settings."""
+    then = settings(folder, *overrides)
+    costs = then.cost_profile_name("swing", VENUE)
+    values = SWING.values(then.strategy("swing").params, 60_000)
+    record = PromotionRecord(
+        strategy="swing", symbol="BTCUSDT", venue=VENUE, timeframe="1m", pressure="none",
+        hashes=promotion_hash(then, Promotable(SWING, "BTCUSDT", values, costs)),
+        days=(PromotedDay("2026-02-09", 3, 12.5),), profit_factor=1.5,
+        tercel="0.1.0", created_time=1_771_027_200_000,
+    )  # fmt: skip
+    open_promotions(then).write(record)
+
+
+async def start(folder: Path, choice: live.LiveChoice = CHOICE, *overrides: str) -> Any:
+    made = await live.live_session(settings(folder, *overrides), choice, VirtualClock())
+    await made.around.state.close()
+    await made.around.journal.close()
+    return made
+
+
+async def test_live_is_refused_without_a_confirmation(tmp_path: Path, outside: Outside) -> None:
+    """One line that names the variable; nobody was contacted."""
+    promoted(tmp_path)
+    with pytest.raises(UserError, match="LIVE_TRADING_CONFIRMED=true") as caught:
+        await start(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert outside.asked == []
+
+
+@pytest.mark.parametrize("said", ["", "false", "1", "yes"])
+async def test_only_true_confirms(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    promoted(tmp_path)
+    monkeypatch.setenv(live.CONFIRMED, said)
+    with pytest.raises(UserError, match="not confirmed"):
+        await start(tmp_path)
+
+
+async def test_live_is_refused_without_a_promotion(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(live.CONFIRMED, "true")
+    with pytest.raises(PromotionError, match=NOT_VALIDATED):
+        await start(tmp_path)
+    assert outside.asked == []
+
+
+async def test_startup_recomputes_the_hash_and_refuses_on_mismatch(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source 5: "the hash is computed again at the start; on a mismatch it refuses to start, with
+    the stored hash and the present one."
+    """
+    promoted(tmp_path)
+    monkeypatch.setenv(live.CONFIRMED, "true")
+    before, now = settings(tmp_path), settings(tmp_path, "sizing.risk_fraction=0.009")
+    with pytest.raises(PromotionError, match=MODIFIED) as caught:
+        await start(tmp_path, CHOICE, "sizing.risk_fraction=0.009")
+    costs = before.cost_profile_name("swing", VENUE)
+    values = SWING.values(before.strategy("swing").params, 60_000)
+    for each in (before, now):
+        subject = Promotable(SWING, "BTCUSDT", values, costs)
+        assert promotion_hash(each, subject).whole in str(caught.value)
+    assert outside.asked == []
+
+
+async def test_every_symbol_needs_its_own_promotion(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(tmp_path)
+    monkeypatch.setenv(live.CONFIRMED, "true")
+    both = replace(CHOICE.request, symbols=("BTCUSDT", "ETHUSDT"))
+    with pytest.raises(PromotionError, match="ETHUSDT"):
+        await start(tmp_path, replace(CHOICE, request=both))
+
+
+async def test_a_parameter_on_the_command_line_is_another_strategy(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(tmp_path)
+    monkeypatch.setenv(live.CONFIRMED, "true")
+    other = replace(CHOICE.request, overrides={"adx_min": 26})
+    with pytest.raises(PromotionError, match="parameters changed"):
+        await start(tmp_path, replace(CHOICE, request=other))
+
+
+async def test_what_was_validated_and_confirmed_may_trade(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(tmp_path)
+    monkeypatch.setenv(live.CONFIRMED, "true")
+    made = await start(tmp_path)
+    assert outside.asked == ["BTCUSDT"]
+    assert made.notices == ()
+    assert made.row.mode == "live"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9101", "http://localhost:9101", "http://[::1]:9101"]
+)
+async def test_a_rehearsal_on_this_machine_asks_for_neither(
+    tmp_path: Path, outside: Outside, url: str
+) -> None:
+    own = live.with_venue_url(settings(tmp_path), VENUE, url)
+    made = await live.live_session(own, CHOICE, VirtualClock())
+    await made.around.state.close()
+    assert "rehearsal" in made.notices[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1.example.org",
+        "http://localhost.example.org",
+        "http://127.0.0.1@example.org",
+        "https://fapi.binance.com",
+    ],
+)
+async def test_an_address_that_only_begins_like_this_machine_is_none(
+    tmp_path: Path, outside: Outside, url: str
+) -> None:
+    own = live.with_venue_url(settings(tmp_path), VENUE, url)
+    with pytest.raises(UserError, match="not confirmed"):
+        await live.live_session(own, CHOICE, VirtualClock())
+    assert outside.asked == []
+
+
+async def test_paper_needs_neither_keys_nor_promotion(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TERCEL_BINANCE_API_KEY")
+    monkeypatch.delenv("TERCEL_BINANCE_API_SECRET")
+    made = await start(tmp_path, replace(CHOICE, mode="paper"))
+    assert made.row.mode == "paper"
+
+
+async def test_the_feed_is_closed_where_the_session_cannot_be_made(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TERCEL_BINANCE_API_KEY")
+    own = live.with_venue_url(settings(tmp_path), VENUE, "http://127.0.0.1:1")
+    with pytest.raises(UserError, match="TERCEL_BINANCE_API_KEY"):
+        await live.live_session(own, CHOICE, VirtualClock())
+    assert outside.closed == 1
+
+
+async def test_keys_are_in_no_row_of_the_journal(tmp_path: Path, outside: Outside) -> None:
+    own = live.with_venue_url(settings(tmp_path), VENUE, "http://127.0.0.1:9101")
+    made = await live.live_session(own, CHOICE, VirtualClock())
+    await made.around.state.close()
+    assert "a" * 64 not in made.row.configuration
+    assert "b" * 64 not in made.row.configuration
+
+
+def test_session_ids_grow_with_time() -> None:
+    """They are short, of letters and digits, and later ones sort behind earlier ones."""
+    times = [1_700_000_000_000 + 1000 * k for k in (0, 1, 35, 36, 10**6)]
+    made = [live.session_id(time) for time in times]
+    assert made == sorted(set(made))
+    assert all(each.isalnum() and len(each) <= 8 for each in made)
