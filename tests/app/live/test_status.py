@@ -291,6 +291,36 @@ def test_a_streams_own_pace_is_told_once_it_counted() -> None:
     assert (counter.of, counter.stands_at, counter.limit) == ("told0 BTCUSDT", 1.0, 4.0)
 
 
+def test_every_counter_of_a_streams_own_pace_is_found() -> None:
+    own = {
+        "hourly_signals_max": 3,
+        "loss_streak_max": 2,
+        "win_streak_min": 2,
+        "loss_streak_pause_ms": 60_000,
+        "revenge_pause_ms": 900_000,
+    }
+    cast = Cast(symbols=("BTCUSDT", "ETHUSDT"), streams=(0, 1), own=own)
+    scene = Watched(cast)
+    state = scene.session.parts.stream(1).pace_state
+
+    def told() -> list[tuple[str, str]]:
+        found = scene.look().breakers
+        return [(each.name, each.of) for each in (*found.counters, *found.cool_downs)]
+
+    assert told() == []
+    state.wins = 1
+    assert told() == [("win streak", "told1 ETHUSDT")]
+    state.wins, state.losses = 0, 1
+    assert told() == [("loss streak cool-down", "told1 ETHUSDT")]
+    state.losses, state.pause_until = 0, scene.now + 1
+    assert told() == [("loss streak cool-down", "told1 ETHUSDT")]
+    state.pause_until, state.entry_times[0], state.entries = 0, scene.now - 1, 1
+    assert told() == [("signals per hour", "told1 ETHUSDT")]
+    state.entries = state.entry_times[0] = 0
+    scene.session.parts.desk.account.stop_times[1] = scene.now - 1
+    assert told() == [("revenge cool-down", "told1 ETHUSDT")]
+
+
 def test_a_stopped_account_says_by_what() -> None:
     scene = Watched(Cast(limits={"daily_loss_fraction_max": 0.0005}))
     scene.bar()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from tercel.app.live.desk import Desk
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.status_records import BreakersStatus, BreakerStatus, CoolDownStatus
 from tercel.core import breakers
 from tercel.core.codes import Refusal
-from tercel.domain.times import HOUR_MS
+from tercel.domain.times import DAY_MS, HOUR_MS
 
 ACCOUNT = "account"
 
@@ -22,7 +24,8 @@ def breakers_of(plan: SessionPlan, desk: Desk, now_ms: int) -> BreakersStatus:
     cool_downs = list(_streak(ACCOUNT, account.pace_state, now_ms))
     for series, key in enumerate(plan.series):
         cool_downs += _revenge(ACCOUNT, key.symbol, account, (account.pace, series, now_ms))
-    for live, stream in zip(plan.streams, desk.rows, strict=True):
+    for k in _with_counts(desk, now_ms):
+        live, stream = plan.streams[k], desk.rows[k]
         of = f"{live.label.strategy} {live.label.symbol}"
         rows = _of_pace(of, stream.pace, stream.pace_state, now_ms)
         counters += [row for row in rows if row.stands_at]
@@ -37,6 +40,25 @@ def breakers_of(plan: SessionPlan, desk: Desk, now_ms: int) -> BreakersStatus:
         counters=tuple(counters),
         cool_downs=tuple(cool_downs),
     )
+
+
+def _with_counts(desk: Desk, now_ms: int) -> list[int]:
+    """Streams whose own pace has anything to tell: most have none, and a session may have
+    hundreds.
+    """
+    pace, state = desk.streams["pace"], desk.streams["pace_state"]
+    stopped_ms = desk.account.stop_times[desk.streams["series"]]
+    traded_today = (state["day"] == now_ms // DAY_MS) & (state["trades_today"] > 0)
+    within_hour = (state["entry_times"] > now_ms - HOUR_MS).any(axis=1)
+    told = (
+        ((pace["daily_trades_max"] > 0) & traded_today)
+        | ((pace["hourly_signals_max"] > 0) & within_hour)
+        | ((pace["loss_streak_max"] > 0) & (state["losses"] > 0))
+        | ((pace["win_streak_min"] > 0) & (state["wins"] > 0))
+        | (state["pause_until"] > now_ms)
+        | ((stopped_ms > 0) & (stopped_ms + pace["revenge_pause_ms"] > now_ms))
+    )
+    return [int(k) for k in np.flatnonzero(told)]
 
 
 def _of_account(account: Any) -> Iterator[BreakerStatus]:
