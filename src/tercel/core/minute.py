@@ -13,6 +13,7 @@ is the same to the bit.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tercel.core import breakers, kernel, manage
@@ -97,6 +98,33 @@ def book_funding(account: Any, stream: Any, payment: float) -> None:
 def withdraw_entry(account: Any, stream: Any, refusal: int) -> None:
     """What is left of an entry is over at the venue, or must be."""
     drop_entry(account, stream, refusal)
+
+
+@compiled
+def reprice_entry(account: Any, stream: Any, price: float, reposts: int) -> None:
+    """An entry that waits is to rest at `price` from now on; it was re-posted `reposts` times."""
+    order = stream.orders[Slot.ENTRY]
+    if order.status != OrderStatus.RESTING:
+        return
+    before = tied_up(stream)
+    order.price = price
+    order.placed_price = price
+    order.reposts = reposts
+    rebook(account, before, tied_up(stream))
+
+
+@compiled
+def take_entry(account: Any, stream: Any, price: float) -> None:
+    """What is left of an entry that waits takes the market, which asks `price` for it."""
+    order = stream.orders[Slot.ENTRY]
+    if order.status != OrderStatus.RESTING:
+        return
+    before = tied_up(stream)
+    order.status = OrderStatus.TRIGGERED
+    order.kind = OrderKind.MARKET
+    order.price = math.nan
+    order.placed_price = price
+    rebook(account, before, tied_up(stream))
 
 
 @compiled

@@ -223,10 +223,21 @@ class OperatorAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """The best bid and ask of a symbol, from a feed that can be trusted."""
+
+    symbol: str
+    bid: float
+    ask: float
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """Time has passed: deadlines are looked at."""
 
     time_ms: int
+    quotes: tuple[Quote, ...] = ()
+    """Of symbols in which an entry is chased; none where the feed cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from tests.fakes import make_bars
 
 from tercel.app.live.health import FeedHealth
 from tercel.app.ports import FeedBar, FeedQuote
-from tercel.domain.events import FeedNews
+from tercel.domain.events import FeedNews, Quote
 from tercel.domain.live_settings import HealthSettings
 
 MINUTE_MS = 60_000
@@ -164,3 +164,12 @@ def test_each_change_is_told_once(bench: Bench) -> None:
     bench.health.on_quote(quote(bench.now_ms + 5100))
     [up] = bench.health.changes(bench.now_ms + 5100)
     assert (up.is_up, up.detail) == (True, "")
+
+
+def test_quotes_are_told_of_healthy_feeds_alone(bench: Bench) -> None:
+    assert bench.health.quotes(["BTCUSDT"], bench.now_ms) == (Quote("BTCUSDT", 99.9, 100.1),)
+    assert bench.health.quotes([], bench.now_ms) == ()
+    assert bench.health.quotes(["BTCUSDT"], bench.now_ms + 5001) == ()
+    crossed = bench.now_ms + 6000
+    bench.health.on_quote(quote(crossed, bid=100.2, ask=100.1))
+    assert bench.health.quotes(["BTCUSDT"], crossed) == ()

@@ -125,6 +125,10 @@ class Execution:
         """Leave a slot alone for a while."""
         self._held[k, slot] = until_ms
 
+    def release(self, k: int, slot: Slot) -> None:
+        """What was refused there may be tried again."""
+        self._held.pop((k, slot), None)
+
     def release_holds(self) -> None:
         """A bar has closed: what was refused may be tried again."""
         self._held.clear()
@@ -136,11 +140,11 @@ class Execution:
         if not quantity > 0.0:
             self.naked_since.pop(k, None)
             self._refused.pop(k, None)
+            self._held.pop((k, Slot.STOP), None)
             return
         resting = sum(
             order.left
             for order in self._parts.orders.of(k, Slot.STOP)
-            self._held.pop((k, Slot.STOP), None)
             if order.rests and order.cancel_ms == 0
         )
         if resting >= quantity - 0.5 * self._parts.lot_of(k) - 1e-12 * quantity:
@@ -276,13 +280,14 @@ class Execution:
 
     def _refuse_stop(self, k: int, answer: Answer) -> None:
         parts = self._parts
-        if answer.fault is Fault.WOULD_TRIGGER:
-            # Price is beyond it already: this is the stop.
-            self.ask_close(k, ExitReason.STOP)
-            return
         # Once it is given up the close comes first; the stop is tried again now and then until it
         # has filled.
         later_ms = parts.now + parts.rules.session.query_ms
+        if answer.fault is Fault.WOULD_TRIGGER:
+            # Price is beyond it already: this is the stop.
+            self.hold(k, Slot.STOP, later_ms)
+            self.ask_close(k, ExitReason.STOP)
+            return
         self._refused[k] = self._refused.get(k, 0) + 1
         if self._refused[k] > parts.rules.session.retries_max:
             self.hold(k, Slot.STOP, later_ms)
@@ -290,7 +295,6 @@ class Execution:
                 k, f"{parts.symbol_of(k)}: the venue refused the stop: {answer.text}"
             )
         elif answer.fault is Fault.BUSY:
-            self.hold(k, Slot.STOP, later_ms)
             self.hold(k, Slot.STOP, parts.now + parts.rules.session.timer_ms)
 
     def _miss(self, order: WorkingOrder) -> None:
@@ -316,19 +320,15 @@ class Execution:
         parts = self._parts
         if order.phase.is_over and order.over_ms == 0:
             order.over_ms = parts.now
+            self._look_for_stop(order)
         parts.recorder.order(parts.now, order, answer)
         parts.changed = True
         k = order.request.stream
         if k == STRAY_STREAM:
-            self._look_for_stop(order)
             return
         self._end_entry(order)
         self.sync(k)
 
-    def _end_entry(self, order: WorkingOrder) -> None:
-        """A market entry that is over leaves what it did not find."""
-        parts, request = self._parts, order.request
-        is_entry = request.slot is Slot.ENTRY and request.kind == OrderKind.MARKET
     def _look_for_stop(self, order: WorkingOrder) -> None:
         """Tell of a stop that should rest and was taken away, though nobody here asked for it."""
         parts, request = self._parts, order.request
@@ -349,6 +349,10 @@ class Execution:
             request.stream,
         )
 
+    def _end_entry(self, order: WorkingOrder) -> None:
+        """A market entry that is over leaves what it did not find."""
+        parts, request = self._parts, order.request
+        is_entry = request.slot is Slot.ENTRY and request.kind == OrderKind.MARKET
         if not is_entry or order.is_live:
             return
         stream = parts.stream(request.stream)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tercel.app.ports import FeedBar, FeedQuote
-from tercel.domain.events import FeedNews, MarketView
+from tercel.domain.events import FeedNews, MarketView, Quote
 from tercel.domain.live_settings import HealthSettings
 
 MARKET = "market"
@@ -136,6 +136,14 @@ class FeedHealth:
             return f"recovering since {quiet_ms} ms from {seen.wrong}"
         seen.wrong = ""
         return ""
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> tuple[Quote, ...]:
+        """Best bid and ask of `symbols`, but for those whose feed is unhealthy."""
+        return tuple(
+            Quote(symbol, self._symbols[symbol].bid, self._symbols[symbol].ask)
+            for symbol in symbols
+            if not self.trouble(symbol, now_ms)
+        )
 
     def changes(self, now_ms: int) -> list[HealthChange]:
         """Symbols whose feed became unhealthy or healthy since the last call."""

@@ -20,12 +20,13 @@ import numpy as np
 
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.desk import Desk, MinuteBoard
+from tercel.app.live.entries import Entries
 from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
 from tercel.app.live.keeping import image_of, kept_state, restore_books
 from tercel.app.live.operator import Operator
-from tercel.app.live.parts import SessionParts, SessionRules
+from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
 from tercel.app.live.recovery import Recovery
@@ -82,6 +83,7 @@ class Session:
         self.session_id = memory.session_id
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
+        self.entries = Entries(self.parts, self.execution)
         self.recovery = Recovery(self.parts, self.execution)
         self.beside = Beside(self.parts)
         self.operator = Operator(self.parts, self.execution, self.recovery, self.beside)
@@ -90,6 +92,8 @@ class Session:
         """Whether venue and state agree: before, bars are watched and nothing is decided."""
         self._board = MinuteBoard(len(plan.series))
         self._asked = self.maker.signals.copy()
+        self._views: dict[int, MarketView] = {}
+        """What the feed knew of each series at the bars just settled."""
         self._suspended: set[int] = set()
         self._turns: deque[Event] = deque()
         self._close_time = 0
@@ -120,6 +124,9 @@ class Session:
         """Take one event; what is to be done, in order."""
         parts = self.parts
         parts.now = event.time_ms
+        if parts.since_ms == 0:
+            # What happened before a first start is nobody's.
+            parts.since_ms = max(self.kept.saved_ms - LATE_FILLS_MS, 0) or event.time_ms
         if self._greeting:
             parts.alert(Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, self._greeting)
             self._greeting = ""
@@ -150,6 +157,10 @@ class Session:
             board = self._board.show(event)
             self.maker.step(board)
             self._watch(board)
+
+    def waiting_symbols(self) -> tuple[str, ...]:
+        """Symbols whose quotes the next timer should bring."""
+        return self.entries.waiting_symbols()
 
     def image(self) -> bytes:
         """Everything that decides, exact to the bit: with the same inputs it decides the same."""
@@ -202,6 +213,7 @@ class Session:
         """Veto the signals that the session itself refuses, each with its reason."""
         parts = self.parts
         views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
+        self._views = views
         if not views and not self._asked["side"].any():
             return
         stale: set[str] = set()
@@ -255,10 +267,15 @@ class Session:
         asks = signal["side"] != Side.NONE and signal["veto"] == 0
         if asks and parts.rules.nets_positions and self._is_taken(k, parts.symbol_of(k)):
             signal["veto"] = int(Refusal.SYMBOL_TAKEN)
+        view = self._views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
+        if asks and signal["veto"] == 0:
+            self.entries.choose(k, view, float(signal["score"]))
         entries_before = stream.orders[Slot.ENTRY].status
         refused_before = stream.refusals.copy()
         held = bool(stream.position.quantity > 0.0)
         parts.desk.decide(k, self._board.rows, signal)
+        if asks:
+            self.entries.post(k, view)
         refused = np.flatnonzero(stream.refusals != refused_before)
         refusal = Refusal(int(refused[0])) if len(refused) else Refusal.NONE
         entered = (
@@ -291,6 +308,8 @@ class Session:
         parts.recorder.account(self._close_time, "main", parts.desk.account)
         parts.recorder.positions(self._close_time, parts.desk.streams)
         self.beside.record(self._close_time)
+        if parts.desk.awake.any():
+            parts.changed = True  # the account was marked
         if not parts.desk.is_flat():
             parts.changed = True
             if parts.rules.reads_venue:
@@ -308,8 +327,6 @@ class Session:
         parts = self.parts
         asked_ms, parts.venue_asked_ms = parts.venue_asked_ms, 0
         parts.venue_read_ms = parts.now
-        if parts.desk.awake.any():
-            parts.changed = True  # the account was marked
         if event.snapshot is None:
             parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
             return
@@ -326,6 +343,7 @@ class Session:
             parts.asked.append(EndSession(1, self.recovery.refusal))
             return
         self.is_ready = True
+        self.entries.adopt()
         self.execution.sync_all()
         parts.alert(
             Level.INFO,
@@ -361,7 +379,7 @@ class Session:
         level = Level.INFO if event.is_up else Level.CRITICAL
         self.parts.alert(level, code, event.detail or "entries are blocked")
 
-    def _on_timer(self, _: TimerFired) -> None:
+    def _on_timer(self, event: TimerFired) -> None:
         parts = self.parts
         session = parts.rules.session
         if parts.venue_asked_ms and parts.now - parts.venue_asked_ms > session.silent_ms_max:
@@ -374,6 +392,7 @@ class Session:
         if self._user_is_down and parts.now - parts.venue_read_ms > session.answer_ms_max:
             parts.read_venue()
         self.guard.look()
+        self.entries.chase(event.quotes)
 
     def _tell_suspensions(self) -> None:
         """Once when a position opens, once when it is closed; never at each bar."""
@@ -398,6 +417,8 @@ class Session:
         """What an earlier run kept."""
         parts, flags = self.parts, self.parts.flags
         restore_books(self, state)
+        if state.kernel is not None:
+            self.beside.restore(state)
         for saved in state.orders:
             parts.orders.restore(saved)
         parts.remember_fills(state.seen_fills, state.fills_since_ms)
@@ -409,5 +430,3 @@ class Session:
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}
-        if state.kernel is not None:
-            self.beside.restore(state)
