@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -274,17 +273,16 @@ class _Matching:
         for stream in range(len(self._plan.streams)):
             ours = _by_entry(own[own["stream"] == stream])
             theirs = _by_entry(simulated[simulated["stream"] == stream])
-            free = list(range(len(ours)))
-            for trade in theirs:
-                at = self._nearest(trade, ours, free)
-                if at is not None:
-                    free.remove(at)
-                    found.append(self._matched(ours[at], trade))
+            pairs = self._pairs(stream, ours, theirs)
+            for number, trade in enumerate(theirs):
+                if number in pairs:
+                    found.append(self._matched(ours[pairs[number]], trade))
                 elif self._is_open(trade, ours):
                     left_open += 1
                 else:
                     found.append(self._missed(trade))
-            found += [self._extra(ours[at]) for at in free]
+            alone = sorted(set(range(len(ours))) - set(pairs.values()))
+            found += [self._extra(ours[at]) for at in alone]
         return sorted(found, key=lambda each: (each.entry_time, each.stream)), left_open
 
     def _window_ms(self, stream: int) -> int:
@@ -297,15 +295,25 @@ class _Matching:
             bars += int(plan["entry_wait_bars"]) * (int(plan["chase_max"]) + 1)
         return bars * self._plan.bar_ms
 
-    def _nearest(self, trade: Any, ours: Records, free: Sequence[int]) -> int | None:
-        """The free trade of the session that entered nearest to `trade`, within the window."""
-        window = self._window_ms(int(trade["stream"]))
-        times = [int(ours[at]["entry_time"]) for at in free]
-        time = int(trade["entry_time"])
-        first = bisect_left(times, time - window)
-        end = bisect_left(times, time + window + 1)
-        near = [at for at in free[first:end] if ours[at]["side"] == trade["side"]]
-        return min(near, key=lambda at: abs(int(ours[at]["entry_time"]) - time), default=None)
+    def _pairs(self, stream: int, ours: Records, theirs: Records) -> dict[int, int]:
+        """Which of ours each of theirs is: same side, entered within the window; nearest first."""
+        window = self._window_ms(stream)
+        times = ours["entry_time"].tolist()
+        near = []
+        for number, trade in enumerate(theirs):
+            time = int(trade["entry_time"])
+            for at in range(bisect_left(times, time - window), len(times)):
+                if times[at] > time + window:
+                    break
+                if ours[at]["side"] == trade["side"]:
+                    near.append((abs(times[at] - time), number, at))
+        pairs: dict[int, int] = {}
+        taken: set[int] = set()
+        for _, number, at in sorted(near):
+            if number not in pairs and at not in taken:
+                pairs[number] = at
+                taken.add(at)
+        return pairs
 
     def _is_open(self, trade: Any, ours: Records) -> bool:
         """Whether the session entered as `trade` did, and ended before it was closed."""
