@@ -84,6 +84,13 @@ def test_every_width_has_everything(width: int) -> None:
     assert words(text).replace(" ", "") == words(shown(full_status(), 500)).replace(" ", "")
 
 
+def test_what_needs_a_person_comes_first() -> None:
+    status = with_changes(full_status(), alerts=tuple(an_alert(n) for n in range(1, 9)))
+    top = words("\n".join(shown(status).splitlines()[:16]))
+    assert "stop 59900" in top
+    assert top.count("WARNING PAUSED") == 5
+
+
 def test_what_is_far_from_its_limit_is_left_out() -> None:
     text = shown(full_status())
     assert "daily drawdown" not in text

@@ -235,13 +235,14 @@ def picture(status: SessionStatus) -> RenderableType:
     from rich.console import Group
 
     parts: list[RenderableType] = [*_head(status)]
+    # What needs a person comes first: a short terminal cuts off the end.
     parts += _section("positions", position_lines(status.positions))
-    parts += _section("orders", _orders(status))
-    parts += _section("market", _feeds(status))
+    parts += _section("alerts", [_alert(each) for each in status.alerts[-LATEST:]])
     parts += _section("breakers", _breakers(status))
+    parts += _section("market", _feeds(status))
     parts += _section("decisions", [_text(decision_line(d)) for d in status.decisions[-LATEST:]])
     parts += _section("trades", [_trade(each) for each in status.trades[-LATEST:]])
-    parts += _section("alerts", [_alert(each) for each in status.alerts[-LATEST:]])
+    parts += _section("orders", _orders(status))
     parts += _section("latency", _latencies(status))
     return Group(*parts)
 
