@@ -305,7 +305,8 @@ def test_every_counter_of_a_streams_own_pace_is_found() -> None:
 
     def told() -> list[tuple[str, str]]:
         found = scene.look().breakers
-        return [(each.name, each.of) for each in (*found.counters, *found.cool_downs)]
+        counters = [(each.name, each.of) for each in found.counters]
+        return counters + [(each.name, each.of) for each in found.cool_downs]
 
     assert told() == []
     state.wins = 1
