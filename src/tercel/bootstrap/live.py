@@ -208,7 +208,7 @@ def _surroundings(
         history=history,
         taps=taps,
         closing=governor.close,
-        kill_file=KillFile(session_folder(settings)).take,
+        kill_file=KillFile(session_folder(settings)),
     )
 
 

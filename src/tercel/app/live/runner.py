@@ -15,8 +15,8 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import structlog
 
@@ -72,6 +72,18 @@ FLUSH_SECONDS = 0.1
 Told = Callable[[Command | Event], None]
 
 
+class Note(Protocol):
+    """A file that says something by being there."""
+
+    def is_there(self) -> bool:
+        """Whether it lies there."""
+        ...
+
+    def take(self) -> bool:
+        """Remove it; whether it was there."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a running session touches."""
@@ -89,8 +101,8 @@ class Surroundings:
     """Called when all is over."""
     taps: tuple[Callable[[FeedBar | FeedQuote], None], ...] = ()
     """Told of every item of the feed: a simulated exchange fills from them."""
-    kill_file: Callable[[], bool] = field(default=lambda: False)
-    """Whether the KILL file lies there; it is taken away by asking."""
+    kill_file: Note | None = None
+    """The KILL file."""
 
 
 class Runner:
@@ -157,12 +169,11 @@ class Runner:
     async def _begin(self) -> None:
         """History, then the streams."""
         around = self._around
-        rows: list[JournalRow] = []
         for event in await around.history():
-            for command in self.session.handle(event):
-                if isinstance(command, WriteJournal):
-                    rows.extend(command.rows)
-        await self._store(rows, None)
+            await self._carry_out(self.session.handle(event))
+        await self._store_all()
+        if self._end is not None:
+            return
         # What is there now stays: the collector need not look through it again in every pause.
         gc.collect()
         gc.freeze()
@@ -281,24 +292,28 @@ class Runner:
         if not rows and state is None:
             return self._journal_is_up
         async with self._storing:
-            try:
-                with self.latencies.measure("journal and state"):
-                    await asyncio.gather(self._write_rows(rows), self._write_state(state))
-            except StorageError as error:
-                self._rows.extendleft(reversed(rows))
+            with self.latencies.measure("journal and state"):
+                troubles = await asyncio.gather(
+                    self._write_rows(rows), self._write_state(state), return_exceptions=True
+                )
+            for trouble in troubles:
+                if isinstance(trouble, BaseException) and not isinstance(trouble, StorageError):
+                    raise trouble
+            # What is written stays written: a row that came twice would be a lie.
+            self._rows.extendleft(reversed(rows))
+            if troubles[1] is not None:
                 self._state = self._state or state
-                if self._journal_is_up:
-                    self._journal_is_up = False
-                    self._put(JournalNews(self._now(), is_up=False, detail=str(error)))
-                return False
-            if not self._journal_is_up:
-                self._journal_is_up = True
-                self._put(JournalNews(self._now(), is_up=True))
-            return True
+            failed = [str(trouble) for trouble in troubles if trouble is not None]
+            if self._journal_is_up == bool(failed):
+                self._journal_is_up = not failed
+                self._put(JournalNews(self._now(), not failed, "; ".join(failed)))
+            return not failed
 
     async def _write_rows(self, rows: list[JournalRow]) -> None:
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            await self._around.journal.write(rows[first : first + ROWS_AT_ONCE])
+        """Write `rows`, and take away from them what is written."""
+        while rows:
+            await self._around.journal.write(rows[:ROWS_AT_ONCE])
+            del rows[:ROWS_AT_ONCE]
 
     async def _write_state(self, state: SessionState | None) -> None:
         if state is not None:
@@ -342,14 +357,23 @@ class Runner:
             now = self._now()
             for event in around.collector.due(now):
                 self._put(event)
-            if around.kill_file():
-                self._put(OperatorAsked(now, Operation.KILL, "the KILL file"))
+            self._look_for_kill_file(now)
             if self.session.is_ready:
                 for change in around.health.changes(now):
                     name = f"market {change.symbol}"
                     self._put(FeedNews(now, name, change.is_up, change.detail))
             waiting = self.session.waiting_symbols()
             self._put(TimerFired(now, around.health.quotes(waiting, now)))
+
+    def _look_for_kill_file(self, now: int) -> None:
+        """Obey the KILL file; it stays until the latch is kept, so that no crash loses it."""
+        file = self._around.kill_file
+        if file is None or not file.is_there():
+            return
+        if self.session.kept.kill_latched and self._state is None:
+            file.take()
+        elif not self.session.parts.flags.kill_latched:
+            self._put(OperatorAsked(now, Operation.KILL, "the KILL file"))
 
     def _put(self, event: Event) -> None:
         self._queue.put_nowait(event)

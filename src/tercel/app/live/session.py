@@ -351,6 +351,9 @@ class Session:
             f"wallet {event.snapshot.wallet_quote:,.2f}, "
             f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders",
         )
+        if parts.flags.kill_latched:
+            # It may have been cut short: see it through again.
+            self.operator.kill(parts.flags.kill_latched)
 
     def _open_account(self, wallet_quote: float) -> None:
         """The first start: the venue's wallet is what there is."""
@@ -367,7 +370,7 @@ class Session:
             return  # one symbol's feed comes and goes; whatever it blocks says so itself
         code = AlertCode.FEED_UP if event.is_up else AlertCode.FEED_DOWN
         level = Level.INFO if event.is_up else Level.WARNING
-        parts.alert(level, code, f"{event.stream}: {event.detail}")
+        parts.alert(level, code, f"{event.stream} stream {event.detail}".strip())
         if event.stream == "user" and parts.rules.reads_venue:
             # While it is down the venue is polled: what happened meanwhile is not told again.
             self._user_is_down = not event.is_up
