@@ -189,9 +189,12 @@ class Operator:
             parts.read_venue()
         if not self._stop_ms or self._ended:
             return
-        entries = any(order.request.slot is Slot.ENTRY for order in parts.orders.live())
-        naked = bool(self._execution.naked_since)
-        if (entries or naked) and parts.now - self._stop_ms < parts.rules.session.stop_ms_max // 2:
+        # What was sent is waited for, so that a target on its way is not missing at the next start.
+        waits = bool(self._execution.naked_since) or any(
+            order.request.slot is Slot.ENTRY or not order.rests or order.cancel_ms
+            for order in parts.orders.live()
+        )
+        if waits and parts.now - self._stop_ms < parts.rules.session.stop_ms_max // 2:
             return
         self._ended = True
         code, why = self._exit

@@ -1,0 +1,784 @@
+"""The runner on a clock that a test moves by hand: what is touched in which order, what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pytest
+from tests.app.live.scenes import (
+    FEE_RATE,
+    FOR_EVER,
+    MINUTE,
+    START,
+    Cast,
+    Script,
+    ScriptedVenue,
+    bar_of,
+    live_rules,
+    refused,
+    settings,
+)
+from tests.desk import Ask
+
+from tercel.adapters.clock import VirtualClock
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.bar_collector import BarCollector
+from tercel.app.live.health import FeedHealth
+from tercel.app.live.runner import Runner, Surroundings, stamped
+from tercel.app.live.session import Session, SessionMemory
+from tercel.app.live.venue_clock import VenueClock
+from tercel.app.ports import FeedBar, FeedQuote
+from tercel.app.signals import unknown_context
+from tercel.core.codes import OrderKind, Side, Slot
+from tercel.core.plan import TradePlan
+from tercel.core.records import CONTEXT, Records
+from tercel.domain.commands import (
+    Alert,
+    CancelOrder,
+    Command,
+    EndSession,
+    PlaceOrder,
+    QueryOrder,
+    ReadVenue,
+)
+from tercel.domain.errors import StorageError, VenueError
+from tercel.domain.events import (
+    Answer,
+    BarsClosed,
+    Event,
+    FeedNews,
+    Filled,
+    FundingPaid,
+    JournalNews,
+    Operation,
+    OrderUpdate,
+    Placed,
+    TimerFired,
+    VenueRead,
+)
+from tercel.domain.journal import (
+    AlertRow,
+    EvaluationRow,
+    InputRow,
+    IntentRow,
+    JournalRow,
+    SessionEndRow,
+    SessionRow,
+)
+from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill, VenueSnapshot
+from tercel.domain.session_state import SessionState, StateRead
+from tercel.domain.settings import InstrumentSettings
+
+FIRST = SessionRow("s1", START, "live", "scripted", "told0", "BTCUSDT", "1m", "{}", b"")
+T = TypeVar("T")
+YIELDS = 60
+"""Turns of the loop after which nothing that waits for no time is left to do."""
+YIELDS_BETWEEN = 8
+"""After each that waited for time: enough for whoever was woken."""
+_loop = VirtualClock(slept_seconds_max=1.0)
+
+
+async def yield_once() -> None:
+    """Let other tasks run."""
+    await _loop.sleep(0.0)
+
+
+class HandClock:
+    """A clock that moves when a test says so."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._number = 0
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    async def sleep(self, seconds: float) -> None:
+        self._number += 1
+        turn = asyncio.get_running_loop().create_future()
+        due = self._now_ms + round(seconds * 1000)
+        heapq.heappush(self._waiting, (due, self._number, turn))
+        await turn
+
+    async def move(self, ms: int) -> None:
+        """Time passes; whoever waited goes on, in order."""
+        end = self._now_ms + ms
+        while self._waiting and self._waiting[0][0] <= end:
+            due, _, turn = heapq.heappop(self._waiting)
+            self._now_ms = max(self._now_ms, due)
+            if not turn.done():
+                turn.set_result(None)
+            for _ in range(YIELDS_BETWEEN):
+                await yield_once()
+        self._now_ms = end
+        for _ in range(YIELDS):
+            await yield_once()
+
+
+class MemoryStore:
+    """ports.StateStore in memory."""
+
+    def __init__(self, touched: list[str]) -> None:
+        self._touched = touched
+        self.states: list[SessionState] = []
+        self.is_down = False
+
+    async def read_full_snapshot(self) -> StateRead:
+        self._touched.append("read the state")
+        return StateRead(self.states[-1] if self.states else SessionState())
+
+    async def write(self, state: SessionState) -> None:
+        await yield_once()
+        if self.is_down:
+            raise StorageError("the state store is gone")
+        self._touched.append("state")
+        self.states.append(state)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class MemoryJournal:
+    """ports.Journal in memory."""
+
+    def __init__(self, touched: list[str]) -> None:
+        self._touched = touched
+        self.rows: list[JournalRow] = []
+        self.is_down = False
+
+    async def write(self, rows: Sequence[JournalRow]) -> None:
+        await yield_once()
+        if self.is_down:
+            raise StorageError("the disk is full")
+        self._touched.append("journal")
+        self.rows.extend(rows)
+
+    async def read(
+        self, table: str, session_id: str | None = None, *, limit: int | None = None
+    ) -> tuple[JournalRow, ...]:
+        return tuple(self.rows)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Stream(Generic[T]):
+    """Items that a test puts in, until it is closed; an exception is raised to whoever reads."""
+
+    def __init__(self) -> None:
+        self._items: asyncio.Queue[T | Exception | None] = asyncio.Queue()
+
+    def put(self, item: T | Exception | None) -> None:
+        self._items.put_nowait(item)
+
+    async def read(self) -> AsyncIterator[T]:
+        while (item := await self._items.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+
+class FakeVenue:
+    """ports.Venue around a ScriptedVenue."""
+
+    name = "scripted"
+
+    def __init__(self, desk: ScriptedVenue, touched: list[str], now: Callable[[], int]) -> None:
+        self.desk = desk
+        self._touched = touched
+        self._now = now
+        self.stream = Stream[Event]()
+        self.ahead_ms = 0
+        self.on_place: Callable[[OrderRequest], None] = lambda _: None
+        self.failure: Exception | None = None
+        """Raised by a placement."""
+        self.closed = 0
+
+    async def connect(self) -> None:
+        self._touched.append("connect")
+
+    async def open(self) -> None:
+        self._touched.append("open the venue")
+
+    def on_clock_error(self, tell: Callable[[], None]) -> None:
+        """Its clock is never wrong."""
+
+    async def place(self, request: OrderRequest) -> Answer:
+        self._touched.append(f"place {request.slot.name.lower()}")
+        self.on_place(request)
+        if self.failure is not None:
+            raise self.failure
+        return await self._answer(PlaceOrder(request))
+
+    async def cancel(self, client_id: str, symbol: str, *, is_conditional: bool) -> Answer:
+        self._touched.append("cancel")
+        return await self._answer(CancelOrder(client_id, symbol, is_conditional))
+
+    async def query(self, client_id: str, symbol: str, *, is_conditional: bool) -> Answer:
+        self._touched.append("query")
+        return await self._answer(QueryOrder(client_id, symbol, is_conditional))
+
+    async def _answer(self, command: Command) -> Answer:
+        await yield_once()
+        event = self.desk.take(command, self._now())
+        self.flush()
+        if event is None:
+            await asyncio.get_running_loop().create_future()  # nobody will ever answer
+        answer: Answer = event.answer  # type: ignore[union-attr]
+        return answer
+
+    async def read(self, symbols: Sequence[str], since_ms: int) -> VenueSnapshot:
+        self._touched.append("read the venue")
+        await yield_once()
+        event = self.desk.take(ReadVenue(tuple(symbols), since_ms), self._now())
+        assert isinstance(event, VenueRead)
+        if event.snapshot is None:
+            raise VenueError(event.trouble)
+        return event.snapshot
+
+    async def time_ms(self) -> int:
+        self._touched.append("venue time")
+        return self._now() + self.ahead_ms
+
+    def news(self) -> AsyncIterator[Event]:
+        return self.stream.read()
+
+    def flush(self) -> None:
+        """What the venue has to tell goes into the user stream."""
+        while self.desk.news:
+            self.stream.put(replace(self.desk.news.popleft(), time_ms=0))
+
+    async def close(self) -> None:
+        self._touched.append("close the venue")
+        self.closed += 1
+
+
+class FakeFeed:
+    """ports.MarketFeed that a test feeds."""
+
+    def __init__(self, touched: list[str]) -> None:
+        self._touched = touched
+        self.stream = Stream[FeedBar | FeedQuote | FeedNews]()
+
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
+        return {}
+
+    async def open(self, symbols: Sequence[str], timeframe: str) -> None:
+        self._touched.append(f"open the feed {','.join(symbols)} {timeframe}")
+
+    def items(self) -> AsyncIterator[FeedBar | FeedQuote | FeedNews]:
+        self._touched.append("streams")
+        return self.stream.read()
+
+    async def history(self, symbol: str, timeframe: str, start_ms: int, end_ms: int) -> Records:
+        raise AssertionError("the runner asks `history` of its surroundings")
+
+    async def close(self) -> None:
+        self._touched.append("close the feed")
+
+
+@dataclass
+class Stage:
+    """A runner, everything around it, and what happened."""
+
+    touched: list[str]
+    clock: HandClock
+    venue: FakeVenue
+    feed: FakeFeed
+    store: MemoryStore
+    journal: MemoryJournal
+    script: Script
+    runner: Runner
+    told: list[Command | Event]
+    task: asyncio.Task[int] | None = None
+    minute: int = START
+
+    async def begin(self) -> Stage:
+        """Run until the streams are read."""
+        self.task = asyncio.create_task(self.runner.run((FIRST,)))
+        await self.clock.move(0)
+        return self
+
+    async def bar(self, close: float = 100.0, ask: Ask | None = None, late_ms: int = 50) -> None:
+        """Quotes and the closed bar of the next minute arrive `late_ms` after its close."""
+        if ask is not None:
+            self.script.asks[0, self.minute] = ask
+        end = self.minute + MINUTE
+        while self.clock.now_ms() < end + late_ms:
+            self.quote(close)
+            await self.clock.move(min(8_000, end + late_ms - self.clock.now_ms()))
+        self.quote(close)
+        now = self.clock.now_ms()
+        self.feed.stream.put(FeedBar("BTCUSDT", bar_of(self.minute, close), now))
+        self.minute = end
+        await self.clock.move(0)
+
+    def quote(self, price: float) -> None:
+        """Best bid and ask around `price`, now."""
+        now = self.clock.now_ms()
+        self.feed.stream.put(FeedQuote("BTCUSDT", price - 0.01, price + 0.01, 5.0, 5.0, now, now))
+
+    def rows(self, kind: type[Any]) -> list[Any]:
+        """Journal rows of a kind, as stored."""
+        return [row for row in self.journal.rows if isinstance(row, kind)]
+
+    def alerts(self) -> list[str]:
+        """Codes of what was told."""
+        return [each.code for each in self.told if isinstance(each, Alert)]
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.runner.submit(Operation.STOP, "signal")
+        return await self.end()
+
+    async def end(self) -> int:
+        """Time passes until the runner has ended; its exit code."""
+        assert self.task is not None
+        for _ in range(200):
+            if self.task.done():
+                break
+            await self.clock.move(250)
+        return self.task.result()
+
+
+class KillNote:
+    """A KILL file that lies there from the look on at which `files` says so, until it is taken."""
+
+    def __init__(self, files: Iterator[bool]) -> None:
+        self._files = files
+        self._lies = False
+        self.taken = 0
+
+    def is_there(self) -> bool:
+        self._lies = self._lies or next(self._files, False)
+        return self._lies
+
+    def take(self) -> bool:
+        self._lies, was = False, self._lies
+        self.taken += 1
+        return was
+
+
+def stage(
+    cast: Cast | None = None,
+    desk: ScriptedVenue | None = None,
+    state: SessionState | None = None,
+    history: Sequence[BarsClosed] = (),
+    kill_file: Iterable[bool] = (),
+    **rules: Any,
+) -> Stage:
+    """A runner over fakes; nothing runs yet."""
+    touched: list[str] = []
+    clock = HandClock(START)
+    script = Script()
+    plan = (cast or Cast()).session_plan(script)
+    made = Session(plan, live_rules(**rules), SessionMemory(state or SessionState(), "s1"))
+    venue = FakeVenue(desk or ScriptedVenue(), touched, clock.now_ms)
+    feed, store, journal = FakeFeed(touched), MemoryStore(touched), MemoryJournal(touched)
+    every = settings()
+    health = FeedHealth(
+        plan.symbols, plan.bar_ms, every.health, every.session.fresh_ms_max, clock.now_ms()
+    )
+    known = np.zeros(1, CONTEXT)
+    known[:] = unknown_context()
+
+    async def before() -> list[BarsClosed]:
+        touched.append("history")
+        return list(history)
+
+    files = iter(kill_file)
+    told: list[Command | Event] = []
+    around = Surroundings(
+        venue=venue,
+        feed=feed,
+        state=store,
+        journal=journal,
+        clock=VenueClock(clock, venue.time_ms, 30.0),
+        health=health,
+        collector=BarCollector(plan.symbols, 1_500, lambda *_: known, health.view),
+        history=before,
+        kill_file=KillNote(files),
+    )
+    runner = Runner(made, around, told.append)
+    return Stage(touched, clock, venue, feed, store, journal, script, runner, told)
+
+
+def once(names: Sequence[str]) -> list[str]:
+    """The names without repetition, in the order of their first."""
+    return list(dict.fromkeys(names))
+
+
+# --- the start ------------------------------------------------------------------------------------
+
+
+async def test_the_order_of_a_start() -> None:
+    """spec/live.md, Start-up: state, venue clock, recovery, history, streams, in this order.
+
+    The state is read before the session is made; the gate is asked between the two
+    (test_session_gate.py); the journal has the session's row before the venue is contacted.
+    """
+    scene = stage()
+    await scene.store.read_full_snapshot()
+    await scene.begin()
+    starts = [name for name in once(scene.touched) if name != "state"]
+    assert starts == [
+        "read the state",
+        "journal",
+        "connect",
+        "venue time",
+        "open the venue",
+        "read the venue",
+        "history",
+        "open the feed BTCUSDT 1m",
+        "streams",
+    ]
+    assert scene.rows(SessionRow) == [FIRST]
+    assert await scene.stop() == 0
+    assert scene.touched[-2:] == ["close the feed", "close the venue"]
+
+
+async def test_nothing_is_decided_before_state_and_venue_agree() -> None:
+    """The venue cannot be read: the session asks again, and neither history nor streams begin."""
+    scene = stage()
+    scene.venue.desk.script("read", refused(), times=3)
+    await scene.begin()
+    assert "history" not in scene.touched
+    await scene.clock.move(2_000)
+    assert scene.touched.count("read the venue") == 4
+    assert "streams" in scene.touched
+    assert AlertCode.VENUE_UNREADABLE in scene.alerts()
+    await scene.stop()
+
+
+async def test_a_position_nobody_knows_refuses_to_start() -> None:
+    """Exit 1 with the reason; no feed was opened, and the journal says why."""
+    desk = ScriptedVenue()
+    desk.positions["BTCUSDT"] = (2.0, 100.0)
+    scene = await stage(desk=desk).begin()
+    assert await scene.end() == 1
+    assert "history" not in scene.touched
+    [row] = scene.rows(SessionEndRow)
+    assert row.exit_code == 1
+    assert "BTCUSDT: the venue holds 2 at 100" in row.why
+    assert [order for order in scene.touched if order.startswith("place")] == []
+
+
+async def test_history_is_seen_and_not_traded() -> None:
+    """Bars of before the start go through the same steps, and nobody acts on them."""
+    scene = stage()
+    for k in (3, 2, 1):
+        scene.script.asks[0, START - k * MINUTE] = Ask()
+    contexts = np.zeros(1, CONTEXT)
+    contexts[:] = unknown_context()
+    past = [
+        BarsClosed(START, (0,), bar_of(START - k * MINUTE, 100.0), contexts, is_late=True)
+        for k in (3, 2, 1)
+    ]
+    scene.runner._around = replace(scene.runner._around, history=_given(past))
+    await scene.begin()
+    assert scene.script.seen == [(0, START - k * MINUTE) for k in (3, 2, 1)]
+    assert scene.rows(EvaluationRow) == []
+    kinds = [row.kind for row in scene.rows(InputRow)]
+    assert kinds.count("BarsClosed") == 3, "they decide what comes, so they are journaled"
+    assert not any(name.startswith("place") for name in scene.touched)
+    await scene.stop()
+
+
+def _given(events: list[BarsClosed]) -> Any:
+    async def history() -> list[BarsClosed]:
+        return events
+
+    return history
+
+
+async def test_a_strategy_that_fails_on_history_ends_the_session() -> None:
+    """It is not forgotten because nobody acts on those bars: exit 1, no feed."""
+    contexts = np.zeros(1, CONTEXT)
+    contexts[:] = unknown_context()
+    past = [BarsClosed(START, (0,), bar_of(START - MINUTE, 100.0), contexts, is_late=True)]
+    scene = stage(history=past)
+    scene.script.failing.add(0)
+    await scene.begin()
+    assert await scene.end() == 1
+    assert AlertCode.STRATEGY_FAILED in scene.alerts()
+    assert "streams" not in scene.touched
+
+
+# --- journal first --------------------------------------------------------------------------------
+
+
+async def test_journal_and_state_are_durable_before_an_order_leaves() -> None:
+    """Whatever is placed is in the stored journal as an intent, and in the stored state."""
+    scene = stage()
+    checked: list[Slot] = []
+
+    def look(request: OrderRequest) -> None:
+        intents = [row.client_id for row in scene.rows(IntentRow) if row.action == "place"]
+        assert request.client_id in intents
+        kept = [order.request.client_id for order in scene.store.states[-1].orders]
+        assert request.client_id in kept
+        checked.append(request.slot)
+
+    scene.venue.on_place = look
+    await scene.begin()
+    await scene.bar(ask=Ask())
+    assert checked == [Slot.ENTRY, Slot.STOP, Slot.TARGET_1]
+    await scene.bar(ask=Ask(side=Side.NONE, exit_long=True))
+    assert checked[3:] == [Slot.CLOSE]
+    assert await scene.stop() == 0
+
+
+async def test_inputs_are_journaled_once_and_without_a_gap() -> None:
+    """Numbers from 1 on, in their order, whatever was written beside the loop."""
+    scene = await stage().begin()
+    for _ in range(3):
+        await scene.bar(ask=Ask())
+    await scene.stop()
+    numbers = [row.number for row in scene.rows(InputRow)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("broken", ["journal", "store"])
+async def test_a_store_that_fails_blocks_entries_but_not_exits(broken: str) -> None:
+    """JOURNAL_DOWN: no entry, exits go on. JOURNAL_UP: entries again, no row is lost or twice."""
+    scene = await stage().begin()
+    await scene.bar(ask=Ask())
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 1.0
+    store: Any = getattr(scene, broken)
+    store.is_down = True
+    await scene.bar(ask=Ask(side=Side.NONE, exit_long=True))
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 0.0, "the exit was carried out"
+    await scene.bar(ask=Ask())
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 0.0
+    assert scene.alerts().count(AlertCode.JOURNAL_DOWN) == 1
+    assert AlertCode.JOURNAL_UP not in scene.alerts()
+    store.is_down = False
+    await scene.clock.move(1_000)
+    assert scene.alerts().count(AlertCode.JOURNAL_UP) == 1
+    await scene.bar(ask=Ask())
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 1.0
+    await scene.stop()
+    numbers = [row.number for row in scene.rows(InputRow)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_the_entry_on_whose_intent_the_journal_fails_is_not_sent() -> None:
+    """The first write that fails is that of the entry's own intent: it stays here."""
+    scene = await stage().begin()
+    await scene.bar()
+    scene.journal.is_down = True
+    await scene.bar(ask=Ask())
+    assert not any(name.startswith("place") for name in scene.touched)
+    assert AlertCode.JOURNAL_DOWN in scene.alerts()
+    scene.journal.is_down = False
+    await scene.clock.move(1_000)
+    await scene.stop()
+
+
+# --- what comes in --------------------------------------------------------------------------------
+
+
+async def test_times_are_the_venue_s() -> None:
+    """The venue is 5 s ahead: events, state and journal are dated by its clock."""
+    scene = stage()
+    scene.venue.ahead_ms = 5_000
+    await scene.begin()
+    await scene.runner.submit(Operation.PAUSE, "test")
+    await scene.clock.move(200)
+    [asked] = [row for row in scene.rows(InputRow) if row.kind == "OperatorAsked"]
+    assert asked.time_ms == START + 5_000
+    assert scene.store.states[-1].saved_ms >= START + 5_000
+    assert {row.time_ms - START for row in scene.rows(AlertRow)} == {5_000}
+    await scene.stop()
+
+
+def test_news_is_stamped_when_it_is_taken_up() -> None:
+    """The adapter's events carry no time of ours; answers and timers have theirs already."""
+    fill = VenueFill("1", "a", "v", "BTCUSDT", 1, 100.0, 1.0, FEE_RATE, False, 7)
+    for event in (
+        OrderUpdate(0, "a", "v", OrderPhase.ACKED, 0.0),
+        Filled(0, fill),
+        FundingPaid(0, "BTCUSDT", 1.0),
+        FeedNews(0, "user", is_up=True),
+    ):
+        assert stamped(event, 42) == replace(event, time_ms=42)
+    assert stamped(TimerFired(3), 42) == TimerFired(3)
+
+
+async def test_a_bar_that_comes_late_is_seen_and_not_traded() -> None:
+    """Later than `fresh_ms_max`: WEBSOCKET_STALE; the next one on time is traded."""
+    scene = await stage().begin()
+    await scene.bar(ask=Ask(), late_ms=4_000)
+    assert AlertCode.WEBSOCKET_STALE in scene.alerts()
+    assert "place entry" not in scene.touched
+    assert (0, START) in scene.script.seen
+    await scene.bar()
+    await scene.bar(ask=Ask())
+    assert "place entry" in scene.touched
+    await scene.stop()
+
+
+async def test_feed_trouble_blocks_entries() -> None:
+    """The market stream goes down and comes back: told, and no entry until it has recovered."""
+    scene = await stage().begin()
+    await scene.bar()
+    scene.feed.stream.put(FeedNews(0, "market", is_up=False, detail="reset"))
+    await scene.clock.move(0)
+    await scene.bar(ask=Ask())
+    assert "place entry" not in scene.touched
+    scene.feed.stream.put(FeedNews(0, "market", is_up=True))
+    await scene.clock.move(0)
+    await scene.bar()
+    await scene.bar(ask=Ask())
+    assert "place entry" in scene.touched
+    assert {AlertCode.FEED_DOWN, AlertCode.FEED_UP} <= set(scene.alerts())
+    await scene.stop()
+
+
+async def test_a_user_stream_that_is_down_is_polled() -> None:
+    """Fills that nobody told are found by reading the venue."""
+    scene = await stage().begin()
+    await scene.bar(ask=Ask())
+    scene.venue.stream.put(FeedNews(0, "user", is_up=False, detail="gone"))
+    await scene.clock.move(0)
+    desk = scene.venue.desk
+    desk.tells = False
+    [stop] = desk.resting(Slot.STOP)
+    desk.fill(stop.request.client_id, 90.0, now=scene.clock.now_ms())
+    await scene.clock.move(6_000)
+    assert scene.runner.session.parts.desk.is_flat()
+    assert scene.alerts().count(AlertCode.EVALUATION_RESUMED) == 1
+    await scene.stop()
+
+
+# --- ends -----------------------------------------------------------------------------------------
+
+
+async def test_sigterm_leaves_protection_resting_and_exits_0() -> None:
+    """Position, stop and target stay as they are; the state knows them; the journal is closed."""
+    scene = await stage().begin()
+    await scene.bar(ask=Ask())
+    desk = scene.venue.desk
+    assert await scene.stop() == 0
+    assert {order.request.slot for order in desk.resting()} == {Slot.STOP, Slot.TARGET_1}
+    assert desk.positions["BTCUSDT"][0] == 1.0
+    assert len(scene.store.states[-1].active_position) == 1
+    [row] = scene.rows(SessionEndRow)
+    assert (row.exit_code, row.why) == (0, "asked by signal")
+    assert scene.venue.closed == 1
+
+
+async def test_sigterm_withdraws_a_resting_entry() -> None:
+    """A limit entry does not stay behind."""
+    scene = await stage(Cast(plan=TradePlan(entry="limit", entry_wait_bars=5))).begin()
+    await scene.bar(ask=Ask())
+    desk = scene.venue.desk
+    [entry] = desk.resting(Slot.ENTRY)
+    assert entry.request.kind == OrderKind.LIMIT
+    assert await scene.stop() == 0
+    assert desk.resting() == []
+
+
+async def test_sigterm_waits_until_a_filled_entry_is_protected() -> None:
+    """The fill and the signal come together: stop and target rest before the session ends."""
+    scene = await stage().begin()
+    asked: list[OrderRequest] = []
+
+    def stop_at_entry(request: OrderRequest) -> None:
+        asked.append(request)
+        if request.slot is Slot.ENTRY:
+            scene.runner.submit(Operation.STOP, "signal")
+
+    scene.venue.on_place = stop_at_entry
+    await scene.bar(ask=Ask())
+    assert await scene.end() == 0
+    desk = scene.venue.desk
+    assert desk.positions["BTCUSDT"][0] == 1.0
+    assert {order.request.slot for order in desk.resting()} == {Slot.STOP, Slot.TARGET_1}
+
+
+async def test_sigterm_is_over_in_time_whatever_the_venue_does() -> None:
+    """Nobody answers the entry any more: the session ends within `stop_ms_max` all the same."""
+    scene = await stage().begin()
+    scene.venue.desk.script("place", None, times=FOR_EVER)
+    scene.venue.desk.script("query", None, times=FOR_EVER)
+    await scene.bar(ask=Ask())
+    begun = scene.clock.now_ms()
+    assert await scene.stop() == 0
+    assert scene.clock.now_ms() - begun <= settings().session.stop_ms_max
+
+
+@pytest.mark.parametrize("error", [VenueError("the stream broke"), ValueError("a bug")])
+@pytest.mark.parametrize("where", ["news", "feed", "place"])
+async def test_a_failing_task_ends_the_session_with_exit_1(where: str, error: Exception) -> None:
+    """Whatever raises where nothing should: the session ends, and its last row says why."""
+    scene = await stage().begin()
+    if where == "news":
+        scene.venue.stream.put(error)
+    elif where == "feed":
+        scene.feed.stream.put(error)
+    else:
+        scene.venue.failure = error
+        await scene.bar(ask=Ask())
+    assert await scene.end() == 1
+    [row] = scene.rows(SessionEndRow)
+    assert row.exit_code == 1
+    assert str(error) in row.why
+    assert scene.venue.closed == 1
+
+
+async def test_the_kill_file_kills_and_the_session_goes_on() -> None:
+    """Cancelled, flattened, verified by reading the venue, latched."""
+    scene = await stage(kill_file=[False] * 250 + [True]).begin()
+    await scene.bar(ask=Ask())
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 1.0
+    await scene.bar()
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 0.0
+    await scene.clock.move(3_000)
+    assert scene.venue.desk.resting() == []
+    assert AlertCode.KILL_VERIFIED in scene.alerts()
+    assert scene.store.states[-1].kill_latched == "asked by the KILL file"
+    await scene.bar(ask=Ask())
+    assert scene.touched.count("place entry") == 1
+    assert await scene.stop() == 0
+
+
+async def test_submit_is_done_once_it_was_handled() -> None:
+    """Whoever asked may read the session's flags right after."""
+    scene = await stage().begin()
+    seen = []
+    for operation in (Operation.PAUSE, Operation.RESUME):
+        await scene.runner.submit(operation, "cli")
+        seen.append(scene.runner.session.parts.flags.is_paused)
+    assert seen == [True, False]
+    await scene.stop()
+
+
+async def test_a_queue_that_grows_blocks_entries() -> None:
+    """More waits than `queue_max`: JOURNAL_DOWN; once it is worked off, JOURNAL_UP."""
+    scene = await stage(queue_max=100).begin()
+    for _ in range(300):
+        scene.runner._put(TimerFired(scene.clock.now_ms()))
+    await scene.clock.move(0)
+    for _ in range(10):
+        await scene.clock.move(0)
+    codes = [c for c in scene.alerts() if c.startswith("JOURNAL")]
+    assert codes == [AlertCode.JOURNAL_DOWN, AlertCode.JOURNAL_UP]
+    await scene.stop()
+
+
+async def test_the_view_sees_what_was_handled() -> None:
+    """`told` gets events in their order, and alerts."""
+    scene = await stage().begin()
+    await scene.bar(ask=Ask())
+    kinds = {type(each) for each in scene.told}
+    assert {BarsClosed, Placed, Filled, Alert, VenueRead} <= kinds
+    assert JournalNews not in kinds
+    assert EndSession not in kinds
+    await scene.stop()
