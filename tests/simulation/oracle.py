@@ -160,8 +160,22 @@ class Oracle:
         wallet = float(self._world.exchange.balances()[0].wallet_quote)
         if abs(cash - wallet) > CASH_SLACK:
             self._fail(f"our ledger says {cash:.8f}, the wallet {wallet:.8f}")
-        if is_last and self._world.exchange._state.account.open_positions():
+        if is_last:
+            self._look_at_the_end()
+
+    def _look_at_the_end(self) -> None:
+        """Paused and flattened: nothing is held, rests or is waited for."""
+        exchange, session = self._world.exchange, self._world.session
+        assert session is not None
+        if exchange._state.account.open_positions():
             self._fail("something is still held")
+        resting = [row.client_id for row in exchange.open_orders()]
+        resting += [row.client_id for row in exchange.open_conditionals()]
+        if resting:
+            self._fail(f"orders still rest: {', '.join(resting)}")
+        live = [f"{each.request.client_id} {each.phase}" for each in session.parts.orders.live()]
+        if live:
+            self._fail(f"the session still waits for {', '.join(live)}")
 
     def _settle_symbol(self, symbol: str) -> None:
         world = self._world

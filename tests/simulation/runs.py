@@ -61,7 +61,7 @@ def play(
             prepare(world)
         world.run_hours(hours)
         trouble.stop()
-        _come_to_rest(world, trouble)
+        _calm_down(world, trouble)
     except BrokenError as error:
         outcome.failure = str(error)
     except Exception as error:  # a session that raises has failed whatever it was about
@@ -73,13 +73,18 @@ def play(
     return outcome
 
 
-def _come_to_rest(world: World, trouble: Trouble) -> None:
-    """Faults end; the session trades on, is paused and flattened; then nothing may differ."""
-    oracle = world.oracle
-    assert oracle is not None
+def _calm_down(world: World, trouble: Trouble) -> None:
+    """Faults end, the session trades on for a while, then comes to rest."""
     while not trouble.is_over:
         world.run_minutes(1)
     world.run_minutes(QUIET_MINUTES)
+    come_to_rest(world)
+
+
+def come_to_rest(world: World) -> None:
+    """Pause and flatten; then nothing may differ, and nothing may be left."""
+    oracle = world.oracle
+    assert oracle is not None
     world.ask(Operation.PAUSE)
     world.run_minutes(1)
     world.ask(Operation.FLATTEN)

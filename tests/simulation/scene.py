@@ -67,6 +67,8 @@ class Scene:
     shadow: bool = False
     eagerness: float = 0.35
     """Chance that a stream asks for a side at a close."""
+    haste: float = 1.0
+    """How much more prices move than usual."""
 
     @property
     def walks(self) -> tuple[Walk, ...]:

@@ -155,7 +155,8 @@ class World:
         self.exchange = Exchange(exchange_rules(scene), balance_quote=BALANCE, seed=scene.seed)
         self.venue = SimulatedVenue(self.exchange)
         self.symbols = tuple(walk.symbol for walk in scene.walks)
-        self.markets = [Market(walk, START_MS, scene.seed) for walk in scene.walks]
+        walks = [replace(walk, step=walk.step * scene.haste) for walk in scene.walks]
+        self.markets = [Market(walk, START_MS, scene.seed) for walk in walks]
         for symbol in self.symbols if scene.is_isolated else ():
             self.exchange.set_margin_type(symbol, True, self.now)
         self.session: Session | None = None
@@ -169,6 +170,8 @@ class World:
         """Places where a process can die: before each command, and before each event is taken."""
         self.dies_at: int | None = None
         self.downtime_ms = 5_000
+        self.cuts_sent = False
+        """Whether requests that have not arrived die with their process."""
         self.ended: EndSession | None = None
         self.alerts: list[Alert] = []
         self.in_flight = 0
@@ -397,6 +400,9 @@ class World:
         self.push(self.now + wait + self.latency(), self._arrive, request)
 
     def _arrive(self, request: Request) -> None:
+        if self.cuts_sent and request.life != self.life:
+            self.in_flight -= 1
+            return
         verdict = self.trouble.on_request(request)
         answer: Any = None
         if verdict.processed:

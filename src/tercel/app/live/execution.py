@@ -9,6 +9,7 @@ known for long enough.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Execution:
         """Slots that are left alone until this moment after a refusal, ms."""
         self._refused: dict[int, int] = {}
         """Refusals of the stop of a stream in a row."""
+        self._overrun: set[int] = set()
+        """Streams whose trailing stop came too late: its share goes at market."""
         self.naked_since: dict[int, int] = {}
         """Since when a stream's position has no stop of its size at rest, ms."""
         self.trades: list[Records] = []
@@ -74,9 +77,13 @@ class Execution:
         wanted = wanted_in(stream, slot)
         live = parts.orders.of(k, slot)
         if wanted is None:
+            if slot is Slot.TRAIL:
+                self._overrun.discard(k)
             for order in live:
                 self._cancel(order)
             return
+        if slot is Slot.TRAIL and k in self._overrun:
+            wanted = replace(wanted, kind=OrderKind.MARKET, price=math.nan)
         exact = parts.rules.is_exact
         ticks = 0.0 if exact else parts.rules.session.reprice_ticks_min
         slack = ticks * float(stream.instrument.tick_size)
@@ -273,6 +280,9 @@ class Execution:
         ):
             minute.withdraw_entry(parts.desk.account, parts.stream(k), int(Refusal.ENTRY_REFUSED))
             parts.recorder.refusal(k, parts.now, request.side, Refusal.ENTRY_REFUSED)
+        elif slot is Slot.TRAIL and answer.fault is Fault.WOULD_TRIGGER:
+            self._overrun.add(k)
+            return
         else:
             # Until the next bar: `release_holds`.
             self.hold(k, slot, parts.now + parts.plan.bar_ms)
@@ -386,6 +396,12 @@ class Execution:
         parts = self._parts
         stream = parts.stream(k)
         if slot is Slot.ENTRY:
+            if stream.position.quantity > 0.0 and stream.position.side != fill.side:
+                # Given up long ago, and the stream has turned round since: it takes that off first.
+                left = self._reduce(fill, ExitReason.OUTSIDE)
+                if left <= 0.5 * parts.lot_of(k):
+                    return
+                fill = _part_of(fill, left)
             self._readmit(k, fill, order)
         elif not stream.position.quantity > 0.0:
             self._book_stray(fill)
@@ -404,9 +420,13 @@ class Execution:
         parts = self._parts
         stream = parts.stream(k)
         table = stream.orders[Slot.ENTRY]
-        room = float(table.quantity) if table.status != OrderStatus.EMPTY else 0.0
+        is_same = table.status != OrderStatus.EMPTY and table.side == fill.side
+        room = float(table.quantity) if is_same else 0.0
         if room >= fill.quantity - 0.5 * parts.lot_of(k) - 1e-12 * fill.quantity:
             return
+        if not is_same:
+            # It was replaced by one on the other side, which cannot be had beside it.
+            minute.withdraw_entry(parts.desk.account, stream, int(Refusal.POSITION_OPEN))
         plan = new(ENTRY_PLAN)
         fields = ("stop_distance", "target_distance", "score", "reason", "time", "price")
         for name, value in zip(fields, order.plan, strict=True):
@@ -441,15 +461,7 @@ class Execution:
         """A trade in a symbol of ours that no order of ours made: liquidation, or a hand."""
         parts = self._parts
         forced = fill.kind != "trade"
-        left = fill.quantity
-        for k in parts.plan.streams_of(fill.symbol):
-            position = parts.stream(k).position
-            if not position.quantity > 0.0 or position.side == fill.side or not left > 0.0:
-                continue
-            part = min(left, float(position.quantity))
-            left -= part
-            reason = ExitReason.LIQUIDATION if forced else ExitReason.OUTSIDE
-            self._book_outside(k, fill, part, reason)
+        left = self._reduce(fill, ExitReason.LIQUIDATION if forced else ExitReason.OUTSIDE)
         level = Level.CRITICAL if forced else Level.WARNING
         code = AlertCode.LIQUIDATED if forced else AlertCode.FOREIGN_FILL
         parts.alert(
@@ -458,27 +470,31 @@ class Execution:
         if left > 0.0:
             parts.read_venue()
 
-    def _book_outside(self, k: int, fill: VenueFill, quantity: float, reason: ExitReason) -> None:
+    def _reduce(self, fill: VenueFill, reason: ExitReason) -> float:
+        """Take `fill` off the positions on its other side; what of it is left, base."""
         parts = self._parts
-        share = quantity / fill.quantity
-        part = VenueFill(
-            trade_id=fill.trade_id,
-            client_id=fill.client_id,
-            venue_order_id=fill.venue_order_id,
-            symbol=fill.symbol,
-            side=fill.side,
-            price=fill.price,
-            quantity=quantity,
-            fee_quote=fill.fee_quote * share,
-            is_maker=fill.is_maker,
-            time_ms=fill.time_ms,
-            reference_price=fill.price,
-            kind=fill.kind,
-        )
+        left = fill.quantity
+        for k in parts.plan.streams_of(fill.symbol):
+            position = parts.stream(k).position
+            if not position.quantity > 0.0 or position.side == fill.side or not left > 0.0:
+                continue
+            part = min(left, float(position.quantity))
+            left -= part
+            self._book_outside(k, fill, part, reason)
+        return left
+
+    def _book_outside(self, k: int, fill: VenueFill, quantity: float, reason: ExitReason) -> None:
+        part = replace(_part_of(fill, quantity), reference_price=fill.price)
         request = OrderRequest(
             "", fill.symbol, fill.side, OrderKind.MARKET, quantity, stream=k, slot=Slot.CLOSE,
             reason=int(reason),
         )  # fmt: skip
         self.book_for(k, Slot.CLOSE, part, WorkingOrder(request, OrderPhase.FILLED))
-        parts.changed = True
+        self._parts.changed = True
         self.sync(k)
+
+
+def _part_of(fill: VenueFill, quantity: float) -> VenueFill:
+    """`quantity` of a fill, with its share of the fee."""
+    share = quantity / fill.quantity
+    return replace(fill, quantity=quantity, fee_quote=fill.fee_quote * share)
