@@ -13,7 +13,7 @@ from tercel.app.live.entries import CHASED_BY_TIME, entry_kind, spread_bps_of
 from tercel.app.live.wire import decode_event, encode_event
 from tercel.core.codes import OrderKind, Refusal, Side, Slot
 from tercel.core.plan import TradePlan
-from tercel.domain.commands import CancelOrder, PlaceOrder, WriteJournal
+from tercel.domain.commands import CancelOrder, PlaceOrder, SaveState, WriteJournal
 from tercel.domain.events import Fault, MarketView, OrderUpdate, Quote, TimerFired
 from tercel.domain.journal import InputRow, RefusalRow
 from tercel.domain.live_settings import ExecutionSettings
@@ -226,6 +226,7 @@ def test_an_old_order_is_cancelled_before_the_new_one_is_sent() -> None:
     sent = [c for c in scene.log[log:] if isinstance(c, CancelOrder | PlaceOrder)]
     assert [type(c) for c in sent] == [CancelOrder, PlaceOrder]
     assert (again.price, again.quantity) == (100.5, first.quantity)
+    assert scene.session.parts.desk.account.working_quote == pytest.approx(100.5)
     assert [o.request.client_id for o in scene.venue.resting()] == [again.client_id]
 
 
@@ -358,8 +359,9 @@ def test_the_plan_is_taken_back_once_the_entry_is_over() -> None:
     )
     scene.venue.fill(request.client_id, 99.98, now=scene.now)
     scene.settle()
-    scene.tick(250)
+    assert scene.of(SaveState, scene.tick(250))
     assert (stream.plan.entry_kind, stream.plan.entry_wait_bars) == (OrderKind.LIMIT, 2)
+    assert not scene.of(SaveState, scene.tick(250))
 
 
 def test_a_refused_signal_leaves_the_plan_as_it_was() -> None:
@@ -375,6 +377,7 @@ def test_a_signal_while_an_entry_waits_changes_nothing_of_it() -> None:
     enter(scene)
     log = scene.bar(ask=Ask(score=95.0), view=TIGHT)
     assert scene.placed(Slot.ENTRY, log) == []
+    assert scene.session.parts.stream(0).plan.entry_kind == OrderKind.POST_ONLY
     assert scene.venue.resting(Slot.ENTRY)[0].request.kind == OrderKind.POST_ONLY
     assert later(scene, CHASE_MS, 100.5, 100.6)[0].price == 100.5
 
