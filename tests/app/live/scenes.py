@@ -248,6 +248,7 @@ class ScriptedVenue:
         self.hidden: set[str] = set()
         """Client ids that listings and questions do not know of."""
         self._rules: list[_Rule] = []
+        self._trades = 0
 
     def script(self, kind: str, reply: Reply, slot: Slot | None = None, times: int = 1) -> None:
         """The next `times` requests of `kind` (place, cancel, query, read) get `reply`."""
@@ -416,7 +417,8 @@ class ScriptedVenue:
         if abs(left) < 1e-9:
             left = entry = 0.0
         self.positions[symbol] = (left, entry)
-        number = str(len(self.fills) + 1)
+        self._trades += 1
+        number = str(self._trades)
         return VenueFill(number, "", "", symbol, side, price, quantity, fee_quote, False, now)
 
     def trigger(self, client_id: str, price: float, *, now: int) -> None:
