@@ -23,6 +23,7 @@ from tercel.app.live.plan import plan_of
 from tercel.app.live.replay import Replay, series_of, stream_settings
 from tercel.app.live.session import Session, SessionMemory
 from tercel.app.prepare import PreparedRun
+from tercel.core.codes import OrderStatus, Slot
 from tercel.core.records import EQUITY, TRADE, Records
 from tercel.domain.commands import Command, WriteJournal
 from tercel.domain.journal import EquityRow, EvaluationRow, FillRow, IntentRow, JournalRow, TradeRow
@@ -151,6 +152,10 @@ def without_own(streams: Records) -> Records:
     made = streams.copy()
     for name in OWN_TO_THE_BACKTEST:
         made[name] = np.zeros(1, made.dtype[name])[0]
+    # A trailing stop whose share a thin market has taken off through the stop follows price in the
+    # table until a bar triggers it; at the exchange there is none that could be triggered.
+    trails = made["orders"][:, Slot.TRAIL]
+    trails["price"][trails["status"] == OrderStatus.EMPTY] = 0.0
     return made
 
 
