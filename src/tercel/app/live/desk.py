@@ -17,6 +17,8 @@ from tercel.app.live.plan import SessionPlan, open_books
 from tercel.core import kernel, minute
 from tercel.core.codes import Refusal, Slot
 from tercel.core.records import (
+    BAR,
+    CONTEXT,
     EQUITY,
     FILL,
     FILLS_PER_BAR,
@@ -32,6 +34,7 @@ from tercel.core.values import take_stock
 from tercel.domain.events import BarsClosed
 from tercel.domain.orders import VenueFill
 
+Bytes = npt.NDArray[np.uint8]
 FILLS_AT_ONCE = 4
 """Rows of the tape that one fill may write to."""
 
@@ -42,22 +45,34 @@ def _tape(fills: int, trades: int) -> Tape:
     )
 
 
+def _part(raw: Bytes, name: str, dtype: np.dtype[np.record]) -> Bytes:
+    """The bytes of one field of MINUTE, a view."""
+    at = MINUTE.fields[name][1] if MINUTE.fields else 0
+    return raw[:, at : at + dtype.itemsize]
+
+
+def _raw(records: Records) -> Bytes:
+    """Each record as a row of bytes."""
+    return np.ascontiguousarray(records).view(np.uint8).reshape(len(records), -1)
+
+
 class MinuteBoard:
     """The bars of one minute, one MINUTE row a series."""
 
     def __init__(self, series_count: int) -> None:
         self.rows = np.zeros(series_count, MINUTE)
+        # As bytes: numpy copies records field by field.
+        raw = self.rows.view(np.uint8).reshape(series_count, MINUTE.itemsize)
+        self._bars, self._contexts = (_part(raw, "bar", BAR), _part(raw, "context", CONTEXT))
 
     def show(self, event: BarsClosed) -> Records:
         """The minute of `event`; series without a bar are absent."""
-        rows = self.rows
-        rows["present"] = False
-        for place, series in enumerate(event.series):
-            row = rows[series : series + 1]
-            row["present"] = True
-            row["bar"] = event.bars[place]
-            row["context"] = event.contexts[place]
-        return rows
+        present, here = self.rows["present"], list(event.series)
+        present[:] = False
+        present[here] = True
+        self._bars[here] = _raw(event.bars)
+        self._contexts[here] = _raw(event.contexts)
+        return self.rows
 
 
 class Desk:

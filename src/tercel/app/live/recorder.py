@@ -7,8 +7,6 @@ import json
 import math
 from typing import Any
 
-import numpy as np
-
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.wire import encode_event
 from tercel.app.live.working import WorkingOrder
@@ -218,7 +216,9 @@ class Recorder:
 
     def positions(self, time: int, streams: Records) -> None:
         """Every open position at a close."""
-        for k in np.flatnonzero(streams["position"]["quantity"] > 0.0).tolist():
+        for k, held in enumerate(streams["position"]["quantity"].tolist()):
+            if not held > 0.0:
+                continue
             position = streams[k].position
             value = float(position.side * (position.mark_price - position.entry_price))
             self._rows.append(

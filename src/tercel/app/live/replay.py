@@ -18,6 +18,7 @@ from tercel.app.live.plan import SessionPlan
 from tercel.app.live.session import Session
 from tercel.app.prepare import PreparedRun
 from tercel.app.signals import unknown_context
+from tercel.app.tape import joined
 from tercel.core.ledger import NEVER
 from tercel.core.records import BAR, CONTEXT, STREAM, Records
 from tercel.domain.commands import (
@@ -140,13 +141,17 @@ class Replay:
         if time == NEVER:
             return None
         here = [row for row, each in enumerate(following) if each == time]
-        bars, contexts = np.empty(len(here), BAR), np.empty(len(here), CONTEXT)
-        for place, row in enumerate(here):
+        bars, contexts = [], []
+        for row in here:
             each, at = self._series[row], self._cursors[row]
-            bars[place] = each.bars[at]
-            contexts[place] = each.contexts[min(at, len(each.contexts) - 1)]
+            known = min(at, len(each.contexts) - 1)
+            bars.append(each.bars[at : at + 1])
+            contexts.append(each.contexts[known : known + 1])
             self._cursors[row] += 1
-        return BarsClosed(time + self._bar_ms, tuple(here), bars, contexts)
+        close = time + self._bar_ms
+        if len(here) == 1:
+            return BarsClosed(close, tuple(here), bars[0], contexts[0])
+        return BarsClosed(close, tuple(here), joined(bars, BAR), joined(contexts, CONTEXT))
 
     def play(self, event: BarsClosed) -> None:
         """One moment, from what it fills to the last decision."""
