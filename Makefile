@@ -20,7 +20,7 @@ ARGS ?=
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install venues live ray demo backtest walk test check lint types layers test-jit test-plain test-bounds \
+.PHONY: help install venues live ray demo backtest walk test check lint types layers test-jit test-plain test-bounds sim \
         fmt bench lock docs clean
 
 help: ## This list
@@ -94,6 +94,10 @@ test-plain: $(VENV)/.dev ## Every test as plain Python, with coverage of at leas
 	rm -f .coverage .coverage.*
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -n $(WORKERS) --cov --cov-report=
 	$(BIN)/coverage report --fail-under=95
+
+SEEDS ?= 50
+sim: $(VENV)/.dev ## Sessions against a simulated exchange with faults, SEEDS of them (ARGS="--first 1000")
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 test-bounds: $(VENV)/.dev ## Kernel tests with array bounds checked
 	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest -q -n $(WORKERS) tests/core tests/scenarios tests/parity tests/property tests/naive tests/oracle

@@ -5,14 +5,23 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from tests.simulation.oracle import BrokenError, Oracle
 from tests.simulation.scene import Scene, drawn_scene
-from tests.simulation.trouble import PLAYED, Trouble
+from tests.simulation.trouble import PLAYED, STATES, Trouble
 from tests.simulation.world import World
 
-from tercel.adapters.simulator.faults import FaultCode, FaultPlan, drawn_plan, shrink
+from tercel.adapters.simulator.faults import (
+    Fault,
+    FaultCode,
+    FaultPlan,
+    When,
+    Where,
+    drawn_plan,
+    shrink,
+)
 from tercel.domain.events import Operation
 
 HOUR_MS = 3_600_000
@@ -38,9 +47,30 @@ class Outcome:
 
 
 def plan_of(seed: int, codes: Sequence[FaultCode] = PLAYED) -> FaultPlan:
-    """The faults of a seed."""
+    """The faults of a seed. Every second one strikes as drawn, now and then over the hours; of the
+    others one strikes in chosen states of the session, and one storms: few kinds, many times.
+    """
     duration = round(FAULT_HOURS * HOUR_MS)
-    return drawn_plan(seed, codes, duration_ms=duration, faults_max=FAULTS_MAX)
+    plan = drawn_plan(seed, codes, duration_ms=duration, faults_max=FAULTS_MAX)
+    draw = np.random.default_rng([seed, 3])
+    if seed % 4 == 1:
+        return replace(plan, faults=tuple(_aimed(fault, draw) for fault in plan.faults))
+    if seed % 4 == 3:
+        few = plan.faults[: 1 + int(draw.integers(3))]
+        return replace(plan, faults=tuple(_storming(fault, draw) for fault in few))
+    return plan
+
+
+def _aimed(fault: Fault, draw: np.random.Generator) -> Fault:
+    state = STATES[int(draw.integers(len(STATES)))]
+    chance = round(float(draw.uniform(0.1, 1.0)), 3)
+    when = When(probability=chance, times=int(draw.integers(1, 9)))
+    return replace(fault, when=when, where=Where(stream=state))
+
+
+def _storming(fault: Fault, draw: np.random.Generator) -> Fault:
+    chance = round(float(draw.uniform(0.01, 0.25)), 3)
+    return replace(fault, when=When(probability=chance, times=int(draw.integers(10, 200))))
 
 
 def play(

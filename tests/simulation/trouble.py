@@ -76,6 +76,8 @@ class Trouble(Calm):
         """How often each fault struck, by the state it met."""
         self.trail: list[str] = []
         """What struck, and when."""
+        self._aims = any(fault.where.stream in STATES for fault in plan.faults)
+        """Whether faults name a state of the session as the stream where they strike."""
         self._deaf_ms = (0, 0)
         """(life, until): the user stream of that process brings nothing."""
         self._stall_ms = self._lag_ms = self._lag_until = 0
@@ -105,8 +107,14 @@ class Trouble(Calm):
         if self._world.oracle is not None:
             self._world.oracle.excuse(ms)
 
-    def _due(self, codes: Iterable[FaultCode], where: Where) -> Fault | None:
-        return self._watch.first_due(codes, where, self._world.now)
+    def _due(
+        self, codes: Iterable[FaultCode], *, endpoint: str = "", stream: str = "", symbol: str = ""
+    ) -> Fault | None:
+        if not self.plan.faults:
+            return None
+        if self._aims:
+            stream = f"{stream} {self.state()}"
+        return self._watch.first_due(codes, Where(endpoint, stream, symbol), self._world.now)
 
     def _note(self, fault: Fault, now_ms: int) -> None:
         state = self.state()
@@ -145,7 +153,7 @@ class Trouble(Calm):
             answer = Answer(Outcome.REFUSED, fault=Refused.CLOCK, code=-1021, text="-1021")
             return Verdict(processed=False, answer=answer)
         codes = self._codes_of(request)
-        fault = self._due(codes, Where(endpoint=request.kind, symbol=request.symbol))
+        fault = self._due(codes, endpoint=request.kind, symbol=request.symbol)
         if fault is None:
             return CARRIED_OUT
         if fault.what in TRANSPORT:
@@ -238,7 +246,7 @@ class Trouble(Calm):
         life, until = self._deaf_ms
         if life == self._world.life and now < until:
             return ()
-        fault = self._due(NEWS, Where(stream=channel))
+        fault = self._due(NEWS, stream=channel)
         lag = self._lag_ms if now < self._lag_until else 0
         if now < self._stall_ms:
             lag = self._stall_ms - now
@@ -307,12 +315,12 @@ class Trouble(Calm):
     def on_tick(self, symbol: str, price: Decimal) -> Decimal | None:
         """A price is due."""
         codes = self.deeds.possible(symbol, price)
-        fault = self._due(codes, Where(symbol=symbol)) if self.plan.faults else None
+        fault = self._due(codes, symbol=symbol)
         return self.deeds.tick(fault, symbol, price)
 
     def on_bar(self) -> int | None:
         """A bar has closed."""
-        fault = self._due(BARS, Where(stream="market"))
+        fault = self._due(BARS, stream="market")
         if fault is None:
             return 0
         self.excuse(BAR_MS)
@@ -322,7 +330,7 @@ class Trouble(Calm):
         """A command is about to be carried out: here the process may die."""
         if self._world.session is None:
             return
-        fault = self._due(DEATHS, Where(endpoint=type(command).__name__))
+        fault = self._due(DEATHS, endpoint=type(command).__name__)
         if fault is not None:
             is_send = isinstance(command, PlaceOrder)
             short = 1_000 + 4_000 * int(is_send)

@@ -1,0 +1,192 @@
+"""Sessions broken on purpose: the simulation must see each of them within a few seeds.
+
+A check that nothing can break shows nothing. Each mutation is a mistake that order managers are
+known for; the kinds of faults that bring it out are named, so that few seeds are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.simulation.runs import play
+from tests.simulation.scene import plain_scene
+
+from tercel.adapters.simulator.faults import Fault as Planned
+from tercel.adapters.simulator.faults import FaultCode, FaultPlan, When, Where
+from tercel.app.live.execution import Execution
+from tercel.app.live.guard import Guard
+from tercel.app.live.parts import SessionParts
+from tercel.app.live.recovery import Recovery
+from tercel.app.live.session import Session
+from tercel.core.codes import Slot
+from tercel.domain.commands import Command, SaveState
+from tercel.domain.events import Answer, Event, Fault, OrderUpdate, Outcome
+from tercel.domain.orders import OrderPhase, VenueFill
+
+SEEDS = 3
+HOURS = 1.2
+LIMIT, POST_ONLY = 2, 3
+"""Rows of PLANS: how entries are made."""
+Patch = pytest.MonkeyPatch
+C = FaultCode
+
+
+def resend_after_a_timeout(patch: Patch) -> None:
+    """An answer that was lost is taken for a no: the order is sent again."""
+    place = Execution.on_placed
+
+    def on_placed(self: Execution, client_id: str, answer: Answer) -> None:
+        if answer.outcome is Outcome.AMBIGUOUS:
+            answer = replace(answer, outcome=Outcome.REFUSED, fault=Fault.WOULD_CROSS)
+            self._held.clear()
+        place(self, client_id, answer)
+        self._held.clear()
+
+    patch.setattr(Execution, "on_placed", on_placed)
+
+
+def never_place_the_stop(patch: Patch) -> None:
+    """The stop is forgotten, and so is the look at whether it rests."""
+    _without_slot(patch, Slot.STOP)
+    patch.setattr(Guard, "_close_naked", lambda self: None)
+
+
+def _without_slot(patch: Patch, left_out: Slot) -> None:
+    sync = Execution._sync_slot
+
+    def sync_slot(self: Execution, k: int, slot: Slot) -> None:
+        if slot is not left_out:
+            sync(self, k, slot)
+
+    patch.setattr(Execution, "_sync_slot", sync_slot)
+
+
+def ignore_that_an_order_is_not_there(patch: Patch) -> None:
+    """The venue says that it has no such order, and it is waited for all the same."""
+    found = Execution.on_found
+
+    def on_found(self: Execution, client_id: str, answer: Answer) -> None:
+        if answer.fault is not Fault.NOT_FOUND:
+            found(self, client_id, answer)
+
+    patch.setattr(Execution, "on_found", on_found)
+
+
+def book_a_fill_as_often_as_it_is_told(patch: Patch) -> None:
+    """No trade id is remembered."""
+    patch.setattr(SessionParts, "note_fill", lambda self, key, time: True)
+
+
+def leave_the_old_stop(patch: Patch) -> None:
+    """A stop that was replaced, or whose position is closed, is not cancelled."""
+    cancel = Execution._cancel
+
+    def keep(self: Execution, order: Any) -> None:
+        if order.request.slot is not Slot.STOP:
+            cancel(self, order)
+
+    patch.setattr(Execution, "_cancel", keep)
+
+
+def take_a_finished_stop_for_a_filled_one(patch: Patch) -> None:
+    """A triggered stop is booked as filled, whole and at its trigger, before any trade is told."""
+    update = Execution.on_update
+
+    def on_update(self: Execution, event: OrderUpdate) -> None:
+        order = self._parts.orders.find(event.client_id)
+        if order is not None and event.is_triggered and order.left > 0.0:
+            request = order.request
+            fill = VenueFill(
+                "", request.client_id, "", request.symbol, request.side,
+                request.trigger_price or 0.0, order.left, 0.0, False, event.time_ms,
+            )  # fmt: skip
+            self.book(order, fill)
+        update(self, event)
+
+    patch.setattr(Execution, "on_update", on_update)
+
+
+def take_every_cancel_for_done(patch: Patch) -> None:
+    """A cancel that found nothing is taken for done, and what was filled meanwhile is not heard."""
+    cancelled, take = Execution.on_cancelled, Recovery.take_fill
+
+    def on_cancelled(self: Execution, client_id: str, answer: Answer) -> None:
+        cancelled(self, client_id, Answer(Outcome.DONE, phase=OrderPhase.CANCELLED))
+
+    def take_fill(self: Recovery, fill: VenueFill) -> None:
+        order = self._parts.orders.find(fill.client_id)
+        if order is None or order.phase is not OrderPhase.CANCELLED:
+            take(self, fill)
+
+    patch.setattr(Execution, "on_cancelled", on_cancelled)
+    patch.setattr(Recovery, "take_fill", take_fill)
+
+
+def send_before_saving(patch: Patch) -> None:
+    """State is kept after the orders have left."""
+    handle = Session.handle
+
+    def save_last(self: Session, event: Event) -> list[Command]:
+        made = handle(self, event)
+        return sorted(made, key=lambda command: isinstance(command, SaveState))
+
+    patch.setattr(Session, "handle", save_last)
+
+
+def trust_the_stream_alone(patch: Patch) -> None:
+    """Fills that a reading of the venue brings are not booked."""
+
+    def reconcile(self: Recovery, snapshot: Any, **more: Any) -> None:
+        old(self, replace(snapshot, fills=()), **more)
+
+    old = Recovery.reconcile
+    patch.setattr(Recovery, "reconcile", reconcile)
+
+
+def forget_fills_at_a_restart(patch: Patch) -> None:
+    """What the run before has booked is booked again."""
+    patch.setattr(SessionParts, "remember_fills", lambda self, keys, since_ms: None)
+
+
+MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
+    resend_after_a_timeout: (C.O1, C.O3, C.O4),
+    never_place_the_stop: (),
+    ignore_that_an_order_is_not_there: (C.O2,),
+    book_a_fill_as_often_as_it_is_told: (C.U1,),
+    leave_the_old_stop: (),
+    take_a_finished_stop_for_a_filled_one: (),
+    take_every_cancel_for_done: (C.O9,),
+    send_before_saving: (C.P1,),
+    trust_the_stream_alone: (C.U2, C.T7),
+    forget_fills_at_a_restart: (C.P1,),
+}
+
+
+def plan_for(codes: tuple[FaultCode, ...], seed: int) -> FaultPlan:
+    """The named faults, each often; deaths before the state is saved."""
+    made = []
+    for code in codes:
+        where = Where(endpoint="SaveState") if code is C.P1 else Where()
+        chance = {C.P1: 0.04, C.O9: 1.0}.get(code, 0.1)
+        made.append(Planned(code, When(probability=chance, times=60), where))
+    return FaultPlan(tuple(made), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.__name__)
+def test_a_broken_session_is_seen(
+    mutation: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = MUTATIONS[mutation]
+    row = POST_ONLY if C.O9 in codes else LIMIT
+    sound = play(0, plan_for(codes, 0), plain_scene(0, row), hours=HOURS)
+    assert not sound.failure, f"the sound session breaks too: {sound.failure}"
+    mutation(monkeypatch)
+    seen = (
+        play(seed, plan_for(codes, seed), plain_scene(seed, row), hours=HOURS).failure
+        for seed in range(SEEDS)
+    )
+    assert any(seen), "nobody has noticed"
