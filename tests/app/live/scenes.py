@@ -234,6 +234,8 @@ class ScriptedVenue:
     def __init__(self, wallet_quote: float = 10_000.0) -> None:
         self.wallet_quote = wallet_quote
         self.prices: dict[str, float] = {}
+        self.depth = math.inf
+        """Base that a market order finds."""
         self.positions: dict[str, tuple[float, float]] = {}
         """(base, entry price) by symbol."""
         self.orders: dict[str, _Order] = {}
@@ -310,7 +312,8 @@ class ScriptedVenue:
         self.orders[request.client_id] = order
         if request.kind == OrderKind.MARKET:
             held = abs(self.positions.get(request.symbol, (0.0, 0.0))[0])
-            quantity = min(request.quantity, held) if request.reduce_only else request.quantity
+            wanted = min(request.quantity, held) if request.reduce_only else request.quantity
+            quantity = min(wanted, self.depth)
             if not quantity > 0.0:
                 del self.orders[request.client_id]
                 return refused(Fault.REDUCE_ONLY, -2022)
