@@ -128,6 +128,11 @@ class Operator:
         self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
         parts.alert(Level.CRITICAL, AlertCode.KILL_SWITCH, why)
 
+    def see_kill_through(self) -> None:
+        """A restart with the switch latched: whatever cut it short, it is finished and verified."""
+        self._kill_is_open = True
+        self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
+
     def on_halt(self, refusal: Refusal) -> None:
         """A breaker of the account has just stopped it."""
         parts = self._parts

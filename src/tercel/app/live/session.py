@@ -151,13 +151,6 @@ class Session:
         """What the session asks itself next; None: nothing, the next event may come."""
         return self._turns.popleft() if self._turns else None
 
-    def warm(self, events: list[BarsClosed]) -> None:
-        """History before the first event: strategies and market watch see it, nobody acts."""
-        for event in events:
-            board = self._board.show(event)
-            self.maker.step(board)
-            self._watch(board)
-
     def waiting_symbols(self) -> tuple[str, ...]:
         """Symbols whose quotes the next timer should bring."""
         return self.entries.waiting_symbols()
@@ -335,6 +328,8 @@ class Session:
             self._open_account(event.snapshot.wallet_quote)
             parts.pass_over(event.snapshot.fills)
         self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
+        if is_start and parts.flags.kill_latched:
+            self.operator.see_kill_through()
         self.operator.on_snapshot(event.snapshot)
         parts.changed = True
         if not is_start:
@@ -351,9 +346,6 @@ class Session:
             f"wallet {event.snapshot.wallet_quote:,.2f}, "
             f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders",
         )
-        if parts.flags.kill_latched:
-            # It may have been cut short: see it through again.
-            self.operator.kill(parts.flags.kill_latched)
 
     def _open_account(self, wallet_quote: float) -> None:
         """The first start: the venue's wallet is what there is."""
