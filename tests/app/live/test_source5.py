@@ -11,6 +11,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.app.live.scenes import (
     AMBIGUOUS,
     FOR_EVER,
@@ -27,7 +28,9 @@ from tests.app.live.scenes import (
 from tests.desk import Ask
 
 import tercel
+from tercel.adapters.clock import VirtualClock
 from tercel.app.live.alerts import AlertCode
+from tercel.app.live.governor import Governor, Priority
 from tercel.bootstrap import open_state
 from tercel.core.codes import ExitReason, OrderKind, Refusal, Side, Slot
 from tercel.core.plan import TradePlan
@@ -685,3 +688,31 @@ def test_a_new_venue_account_is_what_there_is() -> None:
     assert scene.state.account_balance == 1_234.5
     scene.bar(view=QUIET)
     assert scene.cash_quote == 1_234.5
+
+
+# --- checks whose own tests live elsewhere --------------------------------------------------------
+
+
+async def test_the_token_bucket_names_its_caller_at_every_throttle() -> None:
+    """ "A throttle logs a warning with the name of the calling function": more of it in
+    test_governor.py.
+    """
+    clock = VirtualClock(START)
+    turns = Governor(settings().governor, clock)
+    limit = settings().governor.calls_max
+    assert (limit, settings().governor.window_seconds) == (10, 10.0)
+    with capture_logs() as logs:
+        for _ in range(limit):
+            await turns.turn("create_order", priority=Priority.ORDER)
+        assert logs == []
+        await turns.turn("fetch_order", priority=Priority.ORDER)
+    assert [(each["log_level"], each["caller"]) for each in logs] == [("warning", "fetch_order")]
+
+
+def test_a_validation_day_above_eight_trades_fails() -> None:
+    """ "More than 8 trades on a validated day: exit 1, nothing written": eight is what ships, and
+    the command's exit code is test_too_many_trades_write_nothing of test_gates_cli.py.
+    """
+    assert settings().validation.trades_max == 8
+    gates = Path(__file__).parents[2] / "entry" / "test_gates_cli.py"
+    assert "def test_too_many_trades_write_nothing" in gates.read_text(encoding="utf-8")
