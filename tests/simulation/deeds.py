@@ -51,6 +51,8 @@ class Deeds:
         """When the last of what goes on ends."""
         self.transferred = D(0)
         """Quote that came from outside."""
+        self.hands: set[str] = set()
+        """Symbols in which somebody else holds something for the moment."""
         self._ticks: dict[str, Decimal] = {}
         self._frozen: dict[str, tuple[int, Decimal]] = {}
         self._torn: dict[str, tuple[int, Decimal]] = {}
@@ -277,7 +279,10 @@ class Deeds:
         position = self._exchange._state.account.positions[symbol]
         lot = self._exchange.instrument(symbol).lot_size
         now = self._world.venue_now
+        if symbol in self.hands:
+            return True
         if not position.quantity:
+            self.hands.add(symbol)
             self._try(lambda: self._exchange.outside_fill(symbol, 1, 10 * lot, now))
             self._world.push(self._lasts(HAND_MS), self._undo, (symbol, 10 * lot))
         else:
@@ -290,6 +295,7 @@ class Deeds:
         symbol, quantity = what
         now = self._world.venue_now
         self._try(lambda: self._exchange.outside_fill(symbol, -1, quantity, now))
+        self.hands.discard(symbol)
         self._world.flush()
 
     def _account(self, fault: Fault, symbol: str, price: Decimal) -> bool:

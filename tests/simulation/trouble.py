@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.deeds import TICK_DEEDS, Deeds
+from tests.simulation.deeds import HAND_MS, TICK_DEEDS, Deeds
 from tests.simulation.world import CARRIED_OUT, TIMEOUT_MS, Calm, Request, Verdict
 
 from tercel.adapters.simulator.faults import Fault, FaultCode, FaultPlan, FaultWatch, Where
@@ -137,6 +137,10 @@ class Trouble(Calm):
             return "entering"
         held = (streams["position"]["quantity"] > 0.0).any()
         return "open" if held else "flat"
+
+    def on_refusal(self) -> int | None:
+        """A session does not start on somebody else's position: a person sees to it, starts it."""
+        return 2 * HAND_MS if self.deeds.hands else None
 
     # --- requests ----------------------------------------------------------------------------
 

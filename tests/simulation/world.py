@@ -136,6 +136,10 @@ class Calm:
     def on_command(self, command: Command) -> None:
         """A command is about to be carried out."""
 
+    def on_refusal(self) -> int | None:
+        """A session has refused to start: when it is started again, ms; None: never."""
+        return None
+
 
 class World:
     """See the module's docstring."""
@@ -378,6 +382,10 @@ class World:
         elif isinstance(command, EndSession):
             self.ended = command
             self.session = None
+            self.life += 1
+            again_ms = self.trouble.on_refusal() if command.exit_code else None
+            if again_ms is not None:
+                self.push(self.now + again_ms, self._start)
             return
         elif isinstance(command, Alert):
             self.alerts.append(command)

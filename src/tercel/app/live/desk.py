@@ -85,6 +85,8 @@ class Desk:
         self.streams["costs"]["funding_interval_ms"] = 0
         self.rows = [self.streams[k] for k in range(len(self.streams))]
         """The STREAM records, each a view."""
+        self.lots: list[float] = self.streams["instrument"]["lot_size"].tolist()
+        """Lot size of each, base: settings do not change while a session runs."""
         self.held: npt.NDArray[np.float64] = self.streams["position"]["quantity"]
         """Open quantity of each stream, base; a view."""
         self.statuses: npt.NDArray[np.int64] = self.streams["orders"]["status"]

@@ -74,7 +74,7 @@ class Execution:
     def _sync_slot(self, k: int, slot: Slot) -> None:
         parts = self._parts
         stream = parts.stream(k)
-        wanted = wanted_in(stream, slot)
+        wanted = wanted_in(stream, slot) if parts.desk.statuses[k, slot] else None
         live = parts.orders.of(k, slot)
         if wanted is None:
             if slot is Slot.TRAIL:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tercel.core import breakers
 from tercel.core.codes import LEGS_MAX, OrderStatus, Slot
-from tercel.core.records import ACCOUNT, MARKET, STREAM
+from tercel.core.records import ACCOUNT, MARKET, POSITION, STREAM
 from tercel.domain.errors import DataError
 from tercel.domain.session_state import ActivePosition, KernelImage, SessionState
 from tercel.domain.times import to_datetime
@@ -47,22 +47,25 @@ def active_positions(session: Session) -> tuple[ActivePosition, ...]:
     made = []
     for k in np.flatnonzero(parts.desk.streams["position"]["quantity"] > 0.0):
         stream = parts.stream(int(k))
-        position = stream.position
+        # As tuples and lists: a record is read field by field in Python, and this is done often.
+        position = dict(zip(POSITION.names or (), stream.position.item(), strict=True))
+        orders = stream.orders
+        prices, statuses = orders["price"].tolist(), orders["status"].tolist()
         targets = [
-            float(stream.orders[Slot.TARGET_1 + leg].price)
-            for leg in range(LEGS_MAX)
-            if stream.orders[Slot.TARGET_1 + leg].status == OrderStatus.RESTING
+            prices[slot]
+            for slot in range(Slot.TARGET_1, Slot.TARGET_1 + LEGS_MAX)
+            if statuses[slot] == OrderStatus.RESTING
         ]
         made.append(
             ActivePosition(
                 symbol=parts.symbol_of(int(k)),
                 strategy=parts.plan.streams[int(k)].label.strategy,
-                direction="long" if position.side > 0 else "short",
-                entry_price=float(position.entry_price),
-                stop_price=float(stream.orders[Slot.STOP].price),
+                direction="long" if position["side"] > 0 else "short",
+                entry_price=position["entry_price"],
+                stop_price=prices[Slot.STOP],
                 target_price=targets[0] if targets else float("nan"),
-                position_size=float(position.quantity),
-                entry_time_utc=int(position.entry_time),
+                position_size=position["quantity"],
+                entry_time_utc=position["entry_time"],
                 stop_order_id=_resting_id(session, int(k), Slot.STOP),
                 target_order_id=_resting_id(session, int(k), Slot.TARGET_1),
             )
@@ -81,7 +84,7 @@ def kept_state(session: Session) -> SessionState:
     account = parts.desk.account
     pace = account.pace_state
     since = parts.fills_since()
-    recent = tuple(key for key, time in parts.seen.items() if time >= since)
+    recent = parts.seen_since(since)
     # Whether or not its kill switch is on.
     day_ago = float(breakers.equity_at(account, parts.now - breakers.DAY_MS))
     return replace(

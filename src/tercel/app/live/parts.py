@@ -51,6 +51,8 @@ class SessionRules:
     """The venue has a truth of its own: it is read at the start, and at each bar of a position."""
     nets_positions: bool = True
     """The venue keeps one position a symbol: two streams cannot hold the same one."""
+    every_evaluation: bool = True
+    """Evaluations without a signal are journaled too."""
     automation_at_start: bool | None = None
     """None: as the state says."""
 
@@ -104,7 +106,7 @@ class SessionParts:
 
     def lot_of(self, k: int) -> float:
         """Lot size of stream `k`, base."""
-        return float(self.desk.rows[k].instrument.lot_size)
+        return self.desk.lots[k]
 
     def alert(self, level: Level, code: AlertCode, text: str, k: int = -1) -> None:
         """Tell a person."""
@@ -156,6 +158,16 @@ class SessionParts:
         self.since_ms = since_ms
         for key in keys:
             self.seen[key] = since_ms + LATE_FILLS_MS
+
+    def seen_since(self, since_ms: int) -> tuple[str, ...]:
+        """Booked fills of `since_ms` and later, oldest first."""
+        found = []
+        for key, time in reversed(self.seen.items()):
+            if time < since_ms - LATE_FILLS_MS:
+                break  # remembered as they came: those before it are older still
+            if time >= since_ms:
+                found.append(key)
+        return tuple(reversed(found))
 
     def pass_over(self, fills: tuple[VenueFill, ...]) -> None:
         """Fills of before the first start: the wallet that the ledger begins with has them."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tercel.core.codes import OrderKind, OrderStatus, Slot
+from tercel.core.records import ORDER
 from tercel.domain.orders import ClientId, OrderPhase, OrderRequest, follows, parse_client_id
 from tercel.domain.session_state import SavedOrder
 
@@ -20,6 +21,12 @@ STRAY_STREAM = 999
 """Stream number in the client id of an order that closes what no stream knows of."""
 OVER_KEPT = 2_000
 """Orders that are over and remembered, for fills that are told late."""
+KINDS = tuple(OrderKind)
+ORDER_FIELDS = 6
+"""The first fields of an ORDER: status, kind, side, price, quantity, reason."""
+assert (ORDER.names or ())[:ORDER_FIELDS] == (
+    *("status", "kind", "side", "price", "quantity", "reason"),
+)
 NO_PLAN = (math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
 
 
@@ -177,15 +184,13 @@ def wanted_in(stream: Any, slot: Slot) -> Wanted | None:
     A stop that has triggered is left as it is: its quantity is what the venue still works on. A
     trailing stop whose share a thin market has already taken off through the stop asks for nothing.
     """
-    order = stream.orders[slot]
-    status, quantity = int(order["status"]), float(order["quantity"])
+    status, number, side, price, quantity, reason = stream.orders[slot].item()[:ORDER_FIELDS]
     if status == OrderStatus.EMPTY or not quantity > 0.0:
         return None
-    kind = OrderKind(int(order["kind"]))
+    kind = KINDS[number]
     if status == OrderStatus.TRIGGERED and slot in (Slot.STOP, Slot.TRAIL):
         kind = OrderKind.STOP
-    price = math.nan if kind == OrderKind.MARKET else float(order["price"])
-    return Wanted(kind, int(order["side"]), quantity, price, int(order["reason"]))
+    return Wanted(kind, side, quantity, math.nan if kind is OrderKind.MARKET else price, reason)
 
 
 def fits(order: WorkingOrder, wanted: Wanted, price_slack: float, quantity_slack: float) -> bool:
