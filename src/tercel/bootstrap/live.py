@@ -100,6 +100,7 @@ def replay_session(
         is_exact=True,
         reads_venue=False,
         nets_positions=False,
+        every_evaluation=settings.journal.evaluations == "all",
         automation_at_start=True,
     )
     records = np.zeros(len(plan.streams), STREAM)
@@ -164,6 +165,7 @@ def _session_rules(settings: Settings, choice: LiveChoice, venue: str) -> Sessio
         ),
         venue=venue,
         mode=choice.mode,
+        every_evaluation=settings.journal.evaluations == "all",
         automation_at_start=choice.automation,
     )
 

@@ -75,7 +75,7 @@ class Session:
     def __init__(self, plan: SessionPlan, rules: SessionRules, memory: SessionMemory) -> None:
         state = memory.state
         desk = Desk(plan)
-        recorder = Recorder(plan, memory.session_id, every_evaluation=True)
+        recorder = Recorder(plan, memory.session_id, every_evaluation=rules.every_evaluation)
         orders = WorkingOrders(memory.session_id, state.order_number)
         self.parts = SessionParts(plan, rules, desk, orders, recorder)
         self.kept = state
