@@ -10,23 +10,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.child import ChildRun, run_child
-from bench.measurement import MS_PER_S, Measurement, time_ms
+from bench.live import live
+from bench.measurement import Measurement, time_ms
 from bench.portfolio import portfolio
 from bench.sma_cross import KEY, own_averages
 from bench.sweep import sweep
 from tercel.adapters.lake import LakeBarStore
 from tercel.adapters.synthetic import generate, market_named
-from tercel.app.backtest import AccountSpec, StreamSpec, open_account, open_streams, simulate
+from tercel.app.backtest import AccountSpec, StreamSpec, simulate
 from tercel.app.prepare import RunRequest, prepare
-from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import load_settings
-from tercel.core import kernel
 from tercel.core.jit import cache_root, new
 from tercel.core.records import Records
 
@@ -35,8 +33,6 @@ RUNS_WARM = 15
 RUNS_PROCESS = 5
 RUNS_COLD = 2
 RUNS_HELP = 7
-LIVE_BARS = 2_000
-LIVE_WARM_UP_BARS = 500
 COLD_LIMIT_S = 90.0
 PROCESS_LIMIT_S = 60.0
 SYNTH_START_MS = 1_688_169_600_000  # 2023-07-01
@@ -156,36 +152,6 @@ def lake(desk: Desk) -> list[Measurement]:
     store = LakeBarStore(desk.lake)
     samples = time_ms(lambda: store.read(KEY), desk.runs)
     return [Measurement("400,000 bars from the lake", "ms", samples, note="gaps, SHA-256")]
-
-
-def live(desk: Desk) -> list[Measurement]:
-    """One closed bar on the live path: a strategy step and `kernel.on_bar`, called from Python."""
-    specs, account_spec = three_r_specs(desk)
-    strategy = specs[0].strategy
-    params = strategy.parameters.record(specs[0].values, KEY.bar_ms)
-    bars = [desk.bars[i] for i in range(LIVE_WARM_UP_BARS + LIVE_BARS)]
-    context = unknown_context()[0]
-
-    def through() -> None:
-        for bar in bars[LIVE_WARM_UP_BARS:]:
-            strategy.step(state, bar, context, params, signal)
-            kernel.settle_bar(account, stream, bar, context)
-            kernel.mark(account, streams, int(bar.open_time) + KEY.bar_ms)
-            kernel.on_bar(account, stream, bar, signal)
-
-    samples: list[float] = []
-    for _ in range(desk.runs):
-        account: Any = open_account(account_spec)
-        streams = open_streams(specs)
-        stream = streams[0]
-        state = new(strategy.state_dtype(params))
-        signal = quiet_signals(1)[0]
-        for bar in bars[:LIVE_WARM_UP_BARS]:
-            strategy.step(state, bar, context, params, signal)
-        samples += time_ms(through, 1, warm_ups=0)
-    per_bar = tuple(sample * MS_PER_S / LIVE_BARS for sample in samples)
-    work = "three_r, one closed bar on the live path: step and on_bar from Python"
-    return [Measurement(work, "µs", per_bar, note=f"mean of {LIVE_BARS:,} bars a run")]
 
 
 def indicators(desk: Desk) -> list[Measurement]:

@@ -15,6 +15,9 @@ MEASURED_HOW = """\
   column, repeated until the year is full (`bench/portfolio.py`).
 - In-process work: one call to warm up, then the runs counted above, garbage collector held still,
   one thread. The median is held against the bar.
+- The live half: `bench/README.md` says from where to where each figure is taken. Sockets are those
+  of this machine, the exchange is another process on it. A row that ends in "p99" has one sample,
+  the percentile; the worst single one is the maximum of the row above it.
 - Processes: wall time from start to exit of a fresh process, peak memory as the kernel counted it
   (`wait4`). "Nothing compiled yet" is a fresh process with an empty kernel cache.
 - Peers: each in a fresh process of its own environment (`bench/peers.txt`). *First run* is import,
