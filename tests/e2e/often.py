@@ -1,7 +1,7 @@
 """Enter at every second bar, long and short in turn: a session that is never idle for long.
 
 The stop is `stop_fraction` of the price away, the first target as far, the second twice as far;
-what is left after two minutes is closed.
+what is left after a minute is closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PARAMS = parameters(
     Param("stop_fraction", 0.02, 0.0001, 0.5, "of price", "stop distance"),
 )
 REASONS = ("waiting", "turn")
-PLAN = TradePlan(legs=((1.0, 0.5), (2.0, 0.5)), hold_minutes_max=2)
+PLAN = TradePlan(legs=((1.0, 0.5), (2.0, 0.5)), hold_minutes_max=1)
 
 
 def state_dtype(params: Any) -> np.dtype[np.record]:

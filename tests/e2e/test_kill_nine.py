@@ -14,7 +14,7 @@ from tests.e2e.programs import PROTECT_MS_MAX, SPEED, Session, Venue, tercel, un
 pytestmark = pytest.mark.slow
 SEED = 4
 ROUNDS = 5
-LIFE_SECONDS = 1.6
+LIFE_SECONDS = 1.2
 """About as long as a trade lives, in seconds of this machine."""
 SLACK_MS = 500 * SPEED
 """Half a second of this machine, in venue time: for requests on their way, on a busy machine."""
