@@ -63,7 +63,7 @@ class SessionSettings(Group):
     silent_ms_max: int = Field(
         ge=1_000,
         le=3_600_000,
-        description="User stream without any sign of life: the venue is read over REST, ms",
+        description="A reading of the venue that is not answered for so long is asked again, ms",
     )
     warmup_bars: int = Field(
         ge=0,
@@ -133,8 +133,8 @@ class HealthSettings(Group):
     """When a feed counts as unhealthy: entries are blocked, exits are not."""
 
     quote_age_ms_max: int = Field(ge=100, le=600_000, description="Age of the best bid and ask, ms")
-    bar_age_ms_max: int = Field(
-        ge=1_000, le=3_600_000, description="Time without any closed bar, ms"
+    bar_overdue_ms_max: int = Field(
+        ge=1_000, le=3_600_000, description="A closed bar that is overdue by so long, ms"
     )
     skew_ms_max: int = Field(
         ge=10, le=600_000, description="Venue time of a message against ours, either way, ms"

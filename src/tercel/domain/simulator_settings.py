@@ -42,9 +42,6 @@ class SimulatorSettings(Group):
     history_max: int = Field(
         ge=1_000, le=10_000_000, description="Ended orders, trades and income rows kept, of each"
     )
-    latency_ms: int = Field(
-        ge=0, le=60_000, description="How long a request takes to the exchange, and its answer back"
-    )
     trades_per_bar: int = Field(
         ge=4, le=1_000, description="Trades that a bar with a volume is walked as"
     )

@@ -16,7 +16,7 @@ MINUTE_MS = 60_000
 START_MS = 1_700_000_040_000
 SETTINGS = HealthSettings(
     quote_age_ms_max=5000,
-    bar_age_ms_max=90_000,
+    bar_overdue_ms_max=30_000,
     skew_ms_max=2000,
     bar_quote_bps_max=50.0,
     recover_ms=5000,
@@ -73,10 +73,16 @@ def test_quotes_that_stop_make_it_stale(bench: Bench) -> None:
     assert bench.health.trouble("BTCUSDT", bench.now_ms + 5001).startswith("stale: no quote")
 
 
-def test_bars_that_stop_make_it_stale(bench: Bench) -> None:
-    late_ms = START_MS + 2 * MINUTE_MS + 90_001
-    bench.health.on_quote(quote(late_ms))
-    assert bench.health.trouble("BTCUSDT", late_ms).startswith("stale: no closed bar")
+@pytest.mark.parametrize("minutes", [1, 5, 15, 60, 1440])
+def test_a_bar_that_is_overdue_makes_it_stale(minutes: int) -> None:
+    """Healthy up to 30 s after the next close was due, on every timeframe."""
+    bar_ms = minutes * MINUTE_MS
+    health = FeedHealth(["BTCUSDT"], bar_ms, SETTINGS, 3000, START_MS)
+    health.on_bar(FeedBar("BTCUSDT", make_bars(START_MS, 1), START_MS + bar_ms + 100))
+    due_ms = START_MS + 2 * bar_ms
+    health.on_quote(quote(due_ms + 30_000))
+    assert health.trouble("BTCUSDT", due_ms + 30_000) == ""
+    assert health.trouble("BTCUSDT", due_ms + 30_001).startswith("stale: no closed bar")
 
 
 @pytest.mark.parametrize("ask", [99.9, 99.8])

@@ -1,9 +1,9 @@
 """Whether a feed can be trusted: pure, told everything that comes in, asked before each decision.
 
-For every symbol: the age of its last closed bar and of its quotes, bars that are missing, a crossed
-book, the venue's time against ours, a bar's close against the quotes, and whether the market stream
-is up at all. What is wrong blocks entries, never exits. A feed that was wrong is trusted again once
-nothing has been wrong for `health.recover_ms`.
+For every symbol: whether its next closed bar is overdue, the age of its quotes, bars that are
+missing, a crossed book, the venue's time against ours, a bar's close against the quotes, and
+whether the market stream is up at all. What is wrong blocks entries, never exits. A feed that was
+wrong is trusted again once nothing has been wrong for `health.recover_ms`.
 
 All times are those of one clock, the session's (venue time).
 """
@@ -161,7 +161,7 @@ class FeedHealth:
         if self._down:
             return f"market stream down: {self._down}"
         bar_age_ms = now_ms - max(seen.bar_close_ms, seen.begun_ms)
-        if bar_age_ms > limits.bar_age_ms_max:
+        if bar_age_ms > self._bar_ms + limits.bar_overdue_ms_max:
             return f"stale: no closed bar for {bar_age_ms} ms"
         quote_age_ms = now_ms - max(seen.quote_received_ms, seen.begun_ms)
         if quote_age_ms > limits.quote_age_ms_max:
