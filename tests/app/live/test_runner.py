@@ -761,15 +761,15 @@ async def test_submit_is_done_once_it_was_handled() -> None:
 
 
 async def test_a_queue_that_grows_blocks_entries() -> None:
-    """More waits than `queue_max`: JOURNAL_DOWN; once it is worked off, JOURNAL_UP."""
+    """More waits than `queue_max`: the queue is a feed that is down, until it is worked off."""
     scene = await stage(queue_max=100).begin()
     for _ in range(300):
         scene.runner._put(TimerFired(scene.clock.now_ms()))
     await scene.clock.move(0)
     for _ in range(10):
         await scene.clock.move(0)
-    codes = [c for c in scene.alerts() if c.startswith("JOURNAL")]
-    assert codes == [AlertCode.JOURNAL_DOWN, AlertCode.JOURNAL_UP]
+    told = [each for each in scene.told if isinstance(each, Alert) and "queue" in each.text]
+    assert [each.code for each in told] == [AlertCode.FEED_DOWN, AlertCode.FEED_UP]
     await scene.stop()
 
 

@@ -122,15 +122,19 @@ class Desk:
         waits = minute.decide(self.account, self.streams, self.markets, k, board, signal)
         self.met_market = self.met_market or bool(waits)
 
-    def end_minute(self, time: int) -> None:
+    def end_minute(self, time: int) -> Refusal:
         """Every stream has decided: the account is marked where anything met the market, and knows
-        what is tied up.
+        what is tied up. The Refusal that has just stopped it, else NONE.
         """
         self._minute = None
+        halted, exhausted = int(self.account.halted), bool(self.account.exhausted)
         if self.met_market:
             kernel.mark(self.account, self.streams, time)
         elif self.awake.any():
             take_stock(self.account, self.streams)
+        if self.account.exhausted and not exhausted:
+            return Refusal.EQUITY_EXHAUSTED
+        return Refusal.NONE if halted else Refusal(int(self.account.halted))
 
     def fill(self, k: int, slot: Slot, fill: VenueFill, reference: float) -> Records:
         """Book a fill of stream `k`; the TRADE it finished (one row, or none)."""

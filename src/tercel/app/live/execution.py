@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from tercel.app.live.alerts import AlertCode
+from tercel.app.live.booking import Booking
 from tercel.app.live.parts import SLOTS, SessionParts
 from tercel.app.live.working import (
     STRAY_STREAM,
@@ -24,8 +23,6 @@ from tercel.app.live.working import (
 )
 from tercel.core import minute
 from tercel.core.codes import ExitReason, OrderKind, OrderStatus, Refusal, Slot
-from tercel.core.jit import new
-from tercel.core.records import ENTRY_PLAN, Records
 from tercel.domain.commands import Level
 from tercel.domain.events import Answer, Fault, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
@@ -46,8 +43,7 @@ class Execution:
         """Streams whose trailing stop came too late: its share goes at market."""
         self.naked_since: dict[int, int] = {}
         """Since when a stream's position has no stop of its size at rest, ms."""
-        self.trades: list[Records] = []
-        """TRADE records finished since they were last taken."""
+        self.booking = Booking(parts, self.sync)
 
     # --- what should rest ----------------------------------------------------------------------
 
@@ -97,6 +93,8 @@ class Execution:
             return
         if self._held.get((k, slot), 0) > parts.now:
             return
+        if any(order.phase is OrderPhase.SENT for order in live):
+            return  # its answer comes first: many small fills are not many stops
         if live and slot not in (Slot.STOP, Slot.TRAIL):
             # Two limits would reduce (or enter) twice: the old one goes first.
             for order in live:
@@ -125,7 +123,8 @@ class Execution:
 
     def _cancel(self, order: WorkingOrder) -> None:
         """Cancel an order once; one that is on its way is cancelled when it has arrived."""
-        if order.rests and order.cancel_ms == 0:
+        held = self._held.get((order.request.stream, order.request.slot), 0)
+        if order.rests and order.cancel_ms == 0 and held <= self._parts.now:
             self._parts.cancel(order)
 
     def hold(self, k: int, slot: Slot, until_ms: int) -> None:
@@ -215,7 +214,8 @@ class Execution:
             order.move(OrderPhase.CANCELLED)
         elif answer.fault is Fault.BUSY:
             order.cancel_ms = 0
-            self.hold(order.request.stream, order.request.slot, parts.now + 1)
+            later_ms = parts.now + parts.rules.session.timer_ms
+            self.hold(order.request.stream, order.request.slot, later_ms)
         else:
             # Filled, triggering, or nobody knows: the order itself tells.
             parts.query(order)
@@ -379,7 +379,7 @@ class Execution:
         order.left = max(order.left - fill.quantity, 0.0)
         order.told_filled = max(order.told_filled, order.booked)
         if request.stream == STRAY_STREAM:
-            self._book_stray(fill)
+            self.booking.book_stray(fill)
             order.move(OrderPhase.FILLED if order.left == 0.0 else OrderPhase.PARTLY_FILLED)
             return
         k, slot = request.stream, request.slot
@@ -388,113 +388,5 @@ class Execution:
         if done and not parts.rules.is_exact:
             order.left = 0.0
         order.move(OrderPhase.FILLED if done else OrderPhase.PARTLY_FILLED)
-        self.book_for(k, slot, fill, order)
+        self.booking.book_for(k, slot, fill, order)
         self._after(order)
-
-    def book_for(self, k: int, slot: Slot, fill: VenueFill, order: WorkingOrder) -> None:
-        """Book a fill of stream `k`; what no position is there for moves cash alone."""
-        parts = self._parts
-        stream = parts.stream(k)
-        if slot is Slot.ENTRY:
-            if stream.position.quantity > 0.0 and stream.position.side != fill.side:
-                # Given up long ago, and the stream has turned round since: it takes that off first.
-                left = self._reduce(fill, ExitReason.OUTSIDE)
-                if left <= 0.5 * parts.lot_of(k):
-                    return
-                fill = _part_of(fill, left)
-            self._readmit(k, fill, order)
-        elif not stream.position.quantity > 0.0:
-            self._book_stray(fill)
-            return
-        else:
-            stream.orders[slot].reason = order.request.reason
-        reference = self._reference(k, slot, fill, order.request)
-        parts.recorder.fill(k, slot, fill, reference)
-        trades = parts.desk.fill(k, slot, fill, reference)
-        if len(trades):
-            self.trades.append(trades)
-            parts.recorder.trades("main", trades)
-
-    def _readmit(self, k: int, fill: VenueFill, order: WorkingOrder) -> None:
-        """An entry that was given up has filled after all: the stream takes it back."""
-        parts = self._parts
-        stream = parts.stream(k)
-        table = stream.orders[Slot.ENTRY]
-        is_same = table.status != OrderStatus.EMPTY and table.side == fill.side
-        room = float(table.quantity) if is_same else 0.0
-        if room >= fill.quantity - 0.5 * parts.lot_of(k) - 1e-12 * fill.quantity:
-            return
-        if not is_same:
-            # It was replaced by one on the other side, which cannot be had beside it.
-            minute.withdraw_entry(parts.desk.account, stream, int(Refusal.POSITION_OPEN))
-        plan = new(ENTRY_PLAN)
-        fields = ("stop_distance", "target_distance", "score", "reason", "time", "price")
-        for name, value in zip(fields, order.plan, strict=True):
-            plan[name] = value
-        if not math.isfinite(float(plan.stop_distance)) or not plan.stop_distance > 0.0:
-            plan.stop_distance = fill.price * parts.rules.session.adopt_stop_fraction
-        minute.readmit(parts.desk.account, stream, plan, fill.side, fill.quantity)
-
-    def _reference(self, k: int, slot: Slot, fill: VenueFill, request: OrderRequest) -> float:
-        """What the fill would have been without slippage."""
-        if fill.reference_price is not None:
-            return fill.reference_price
-        if fill.is_maker:
-            return fill.price
-        if request.trigger_price is not None:
-            return request.trigger_price
-        if request.price is not None:
-            return request.price
-        stream = self._parts.stream(k)
-        price = float(stream.orders[Slot.ENTRY].placed_price) if slot is Slot.ENTRY else 0.0
-        if slot is not Slot.ENTRY:
-            price = float(stream.position.mark_price)
-        return price if price > 0.0 and np.isfinite(price) else fill.price
-
-    def _book_stray(self, fill: VenueFill) -> None:
-        """A fill that no stream has a position for: its fee is the account's."""
-        account = self._parts.desk.account
-        account.fee_quote += fill.fee_quote
-        account.cash_quote -= fill.fee_quote
-
-    def outside(self, fill: VenueFill) -> None:
-        """A trade in a symbol of ours that no order of ours made: liquidation, or a hand."""
-        parts = self._parts
-        forced = fill.kind != "trade"
-        left = self._reduce(fill, ExitReason.LIQUIDATION if forced else ExitReason.OUTSIDE)
-        level = Level.CRITICAL if forced else Level.WARNING
-        code = AlertCode.LIQUIDATED if forced else AlertCode.FOREIGN_FILL
-        parts.alert(
-            level, code, f"{fill.symbol}: {fill.kind} of {fill.quantity:g} at {fill.price:g}"
-        )
-        if left > 0.0:
-            parts.read_venue()
-
-    def _reduce(self, fill: VenueFill, reason: ExitReason) -> float:
-        """Take `fill` off the positions on its other side; what of it is left, base."""
-        parts = self._parts
-        left = fill.quantity
-        for k in parts.plan.streams_of(fill.symbol):
-            position = parts.stream(k).position
-            if not position.quantity > 0.0 or position.side == fill.side or not left > 0.0:
-                continue
-            part = min(left, float(position.quantity))
-            left -= part
-            self._book_outside(k, fill, part, reason)
-        return left
-
-    def _book_outside(self, k: int, fill: VenueFill, quantity: float, reason: ExitReason) -> None:
-        part = replace(_part_of(fill, quantity), reference_price=fill.price)
-        request = OrderRequest(
-            "", fill.symbol, fill.side, OrderKind.MARKET, quantity, stream=k, slot=Slot.CLOSE,
-            reason=int(reason),
-        )  # fmt: skip
-        self.book_for(k, Slot.CLOSE, part, WorkingOrder(request, OrderPhase.FILLED))
-        self._parts.changed = True
-        self.sync(k)
-
-
-def _part_of(fill: VenueFill, quantity: float) -> VenueFill:
-    """`quantity` of a fill, with its share of the fee."""
-    share = quantity / fill.quantity
-    return replace(fill, quantity=quantity, fee_quote=fill.fee_quote * share)

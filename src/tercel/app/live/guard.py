@@ -27,6 +27,10 @@ class Guard:
             self._look_at(order)
         self._close_naked()
         self._execution.sync_busy()
+        parts = self._parts
+        if parts.flags.mismatched and parts.now - parts.venue_read_ms >= parts.plan.bar_ms:
+            # Flat and without entries nothing else would ask whether the venue agrees again.
+            parts.read_venue()
 
     def _look_at(self, order: WorkingOrder) -> None:
         parts = self._parts
@@ -44,7 +48,7 @@ class Guard:
             parts.query(order)
         elif now - max(order.asked_ms, order.sent_ms) < rules.query_ms:
             return
-        elif order.is_unsettled and parts.rules.reads_venue:
+        elif order.is_unsettled and parts.rules.reads_venue and not parts.venue_asked_ms:
             order.asked_ms = now
             parts.read_venue()
         elif order.phase is OrderPhase.UNKNOWN or order.unknown_ms > 0:

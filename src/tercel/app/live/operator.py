@@ -106,7 +106,9 @@ class Operator:
     def _close_all(self, reason: ExitReason, refusal: Refusal) -> None:
         self._withdraw_entries(refusal)
         for k in range(len(self._parts.desk.rows)):
-            if self._parts.stream(k).position.quantity > 0.0:
+            stream = self._parts.stream(k)
+            closing = stream.orders[Slot.CLOSE].status != OrderStatus.EMPTY
+            if stream.position.quantity > 0.0 and not closing:
                 self._execution.ask_close(k, reason)
 
     def _flatten(self) -> None:
@@ -185,6 +187,9 @@ class Operator:
     def go_on(self) -> None:
         """After every event: see a kill and a stop through."""
         parts = self._parts
+        if self._kill_is_open and not parts.desk.is_flat():
+            # An entry may have filled after the switch: it is closed as well.
+            self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
         if self._kill_is_open and parts.desk.is_flat() and not any(parts.orders.live()):
             if not parts.rules.reads_venue:
                 self._verified("nothing is open")

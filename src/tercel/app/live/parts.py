@@ -65,6 +65,8 @@ class Flags:
     is_paused: bool = False
     is_stopping: bool = False
     journal_is_up: bool = True
+    is_overloaded: bool = False
+    """More events wait than can be taken in time."""
     kill_latched: str = ""
     """Why the operator's kill switch is latched; empty: armed."""
     mismatched: set[str] = field(default_factory=set)
@@ -89,6 +91,8 @@ class SessionParts:
     """Commands of the event being handled."""
     venue_asked_ms: int = 0
     """When the venue was last asked to be read; 0: the answer has come."""
+    wants_read: bool = False
+    """It has to be read once more: what is asked may have looked too early."""
     venue_read_ms: int = 0
     """When the last answer came."""
     seen: dict[str, int] = field(default_factory=dict)
@@ -135,8 +139,10 @@ class SessionParts:
         self.asked.append(QueryOrder(request.client_id, request.symbol, request.is_conditional))
 
     def read_venue(self) -> None:
-        """Ask for everything the venue knows, unless that is asked already."""
-        if self.venue_asked_ms == 0:
+        """Ask for everything the venue knows; where that is asked already, once more after it."""
+        if self.venue_asked_ms:
+            self.wants_read = self.wants_read or self.venue_asked_ms < self.now
+        else:
             self.venue_asked_ms = self.now
             self.asked.append(ReadVenue(self.plan.symbols, self.fills_since()))
 

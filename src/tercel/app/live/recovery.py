@@ -3,10 +3,11 @@
 In order:
 1. fills that were missed are booked;
 2. orders that the venue does not list (any more) are asked about, those it lists are taken as
-   resting; orders that nobody here knows of are orphans and go, unless they are somebody else's;
+   resting;
 3. positions are compared, symbol by symbol;
 4. at the start only: a kept position without its stop or target is closed (or protected again); one
-   that the state does not know is a reason not to start (or is adopted).
+   that the state does not know is a reason not to start (or is adopted);
+5. orders that nobody here knows of are orphans and go, unless they are somebody else's.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ class Recovery:
             self._meet(held, snapshot)
         else:
             self._compare_positions(held, asked_ms)
+        if not self.refusal:
+            # Only now: an unknown position keeps the stop that it may have.
+            self._judge_strangers(snapshot, asked_ms)
         self.wallet.compare(snapshot.wallet_quote)
 
     def take_fill(self, fill: VenueFill) -> None:
@@ -69,7 +73,7 @@ class Recovery:
         if order is not None:
             self._execution.book(order, fill)
         elif fill.symbol in parts.plan.symbols:
-            self._execution.outside(fill)
+            self._execution.booking.outside(fill)
 
     def _by_venue_id(self, fill: VenueFill) -> WorkingOrder | None:
         for order in self._parts.orders.live():
@@ -95,8 +99,11 @@ class Recovery:
             else:
                 # Filled, triggered, cancelled by somebody, or never there: the venue tells.
                 parts.query(order)
-        for client_id, each in listed.items():
-            known = parts.orders.find(client_id)
+
+    def _judge_strangers(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
+        """Open orders that the session does not count on."""
+        for each in snapshot.orders:
+            known = self._parts.orders.find(each.client_id)
             if known is not None and known.over_ms >= asked_ms:
                 continue  # the picture is older than what we know
             if known is None or not known.is_live:
@@ -158,6 +165,8 @@ class Recovery:
             difference = self._differs(symbol, held)
             if difference == 0.0 or symbol in busy:
                 self._mismatches.pop(symbol, None)
+                if difference == 0.0:
+                    self._execution.booking.foreign.note(symbol, 0.0)
                 if difference == 0.0 and symbol in parts.flags.mismatched:
                     parts.flags.mismatched.discard(symbol)
                     parts.alert(
@@ -184,6 +193,8 @@ class Recovery:
         if known * difference < 0.0 and venue * known >= 0.0:
             mark = held[symbol].mark_price if symbol in held else 0.0
             self._close_gone(symbol, abs(difference), mark)
+        else:
+            self._execution.booking.foreign.note(symbol, difference)
 
     def _close_gone(self, symbol: str, quantity: float, mark: float) -> None:
         """Somebody closed (part of) our position without a trade that we were told of."""
@@ -206,7 +217,7 @@ class Recovery:
                 is_maker=False,
                 time_ms=parts.now,
             )
-            self._execution.outside(fill)
+            self._execution.booking.outside(fill, is_told=False)
 
     # --- the start -------------------------------------------------------------------------------
 
@@ -293,7 +304,7 @@ class Recovery:
             "", held.symbol, side, OrderKind.MARKET, abs(quantity), stream=k, slot=Slot.ENTRY
         )
         order = WorkingOrder(request, OrderPhase.FILLED, left=abs(quantity))
-        self._execution.book_for(k, Slot.ENTRY, fill, order)
+        self._execution.booking.book_for(k, Slot.ENTRY, fill, order)
         parts.changed = True
         self._execution.sync(k)
 

@@ -16,7 +16,7 @@ import gc
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -69,7 +69,10 @@ ROWS_AT_ONCE = 2_000
 """Journal rows of one transaction while nobody waits for them."""
 FLUSH_SECONDS = 0.1
 """Rows that no order waits for are written this often."""
+STORE_SECONDS_MAX = 0.5
+"""An exit waits so long for journal and state, then it leaves without them; an entry never does."""
 Told = Callable[[Command | Event], None]
+_Made = TypeVar("_Made")
 
 
 class Note(Protocol):
@@ -105,6 +108,13 @@ class Surroundings:
     """The KILL file."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _History:
+    """The bars before the first live one have come."""
+
+    events: list[BarsClosed]
+
+
 class Runner:
     """Keeps a session running until it ends."""
 
@@ -114,15 +124,17 @@ class Runner:
         self.latencies = Latencies()
         self._around = around
         self._told = told
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._queue: asyncio.Queue[Event | _History] = asyncio.Queue()
         self._queue_max = session.parts.rules.session.queue_max
         self._rows: deque[JournalRow] = deque()
         self._state: SessionState | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._storing = asyncio.Lock()
         self._journal_is_up = True
         self._end: EndSession | None = None
         self._queue_is_full = False
+        self._failure = ""
+        """What a task of ours failed with; empty: none did."""
         self._waiters: dict[int, asyncio.Future[None]] = {}
 
     # --- from outside ----------------------------------------------------------------------------
@@ -146,9 +158,10 @@ class Runner:
             self._spawn(self._read_news())
             await self._recover()
             if self._end is None:
-                await self._begin()
+                self._spawn(self._load())
+                self._spawn(self._flush())
             while self._end is None:
-                await self._take(await self._queue.get())
+                await self._meet(await self._queue.get())
             return await self._finish()
         finally:
             for task in self._tasks:
@@ -164,12 +177,22 @@ class Runner:
         self._put(TimerFired(self._around.clock.now_ms()))
         self._spawn(self._tick())
         while not self.session.is_ready and self._end is None:
-            await self._take(await self._queue.get())
+            await self._meet(await self._queue.get())
 
-    async def _begin(self) -> None:
-        """History, then the streams."""
+    async def _load(self) -> None:
+        """History, beside the loop: what happens meanwhile is handled."""
+        self._queue.put_nowait(_History(await self._around.history()))
+
+    async def _meet(self, item: Event | _History) -> None:
+        if isinstance(item, _History):
+            await self._begin(item.events)
+        else:
+            await self._take(item)
+
+    async def _begin(self, history: list[BarsClosed]) -> None:
+        """History into the same steps, then the streams."""
         around = self._around
-        for event in await around.history():
+        for event in history:
             await self._carry_out(self.session.handle(event))
         await self._store_all()
         if self._end is not None:
@@ -180,12 +203,13 @@ class Runner:
         plan = self.session.parts.plan
         await around.feed.open(plan.symbols, plan.series[0].timeframe)
         self._spawn(self._read_feed())
-        self._spawn(self._flush())
         self._spawn(around.clock.keep())
 
     async def _finish(self) -> int:
         end = self._end
         code, why = (end.exit_code, end.why) if end else (0, "")
+        if self._failure:
+            code, why = 1, self._failure
         now = self._around.clock.now_ms()
         rows = [*self._rows, SessionEndRow(self.session.session_id, now, code, why)]
         self._rows.clear()
@@ -216,7 +240,7 @@ class Runner:
             elif isinstance(command, SaveState):
                 self._state = command.state
         writes = [each for each in sends if isinstance(each, PlaceOrder | CancelOrder)]
-        is_stored = await self._store_all() if writes else True
+        is_stored = await self._store_in_time() if writes else True
         for command in sends:
             self._send(command, is_stored=is_stored)
 
@@ -280,34 +304,40 @@ class Runner:
 
     # --- storing ---------------------------------------------------------------------------------
 
+    async def _store_in_time(self) -> bool:
+        """`_store_all`, but not for ever: a stop that waits for a slow store protects nobody."""
+        storing = self._spawn(self._store_all())
+        await asyncio.wait({storing}, timeout=STORE_SECONDS_MAX)
+        return storing.result() if storing.done() and not storing.cancelled() else False
+
     async def _store_all(self) -> bool:
         """Everything that waits to be stored; whether it is durable now."""
-        rows, state = list(self._rows), self._state
-        self._rows.clear()
-        self._state = None
-        return await self._store(rows, state)
+        async with self._storing:
+            rows, state = list(self._rows), self._state
+            self._rows.clear()
+            self._state = None
+            return await self._store(rows, state)
 
     async def _store(self, rows: list[JournalRow], state: SessionState | None) -> bool:
         """Journal and state side by side; a failure blocks entries until it works again."""
         if not rows and state is None:
             return self._journal_is_up
-        async with self._storing:
-            with self.latencies.measure("journal and state"):
-                troubles = await asyncio.gather(
-                    self._write_rows(rows), self._write_state(state), return_exceptions=True
-                )
-            for trouble in troubles:
-                if isinstance(trouble, BaseException) and not isinstance(trouble, StorageError):
-                    raise trouble
-            # What is written stays written: a row that came twice would be a lie.
-            self._rows.extendleft(reversed(rows))
-            if troubles[1] is not None:
-                self._state = self._state or state
-            failed = [str(trouble) for trouble in troubles if trouble is not None]
-            if self._journal_is_up == bool(failed):
-                self._journal_is_up = not failed
-                self._put(JournalNews(self._now(), not failed, "; ".join(failed)))
-            return not failed
+        with self.latencies.measure("journal and state"):
+            troubles = await asyncio.gather(
+                self._write_rows(rows), self._write_state(state), return_exceptions=True
+            )
+        for trouble in troubles:
+            if isinstance(trouble, BaseException) and not isinstance(trouble, StorageError):
+                raise trouble
+        # What is written stays written: a row that came twice would be a lie.
+        self._rows.extendleft(reversed(rows))
+        if troubles[1] is not None:
+            self._state = self._state or state  # a newer one may have come meanwhile
+        failed = [str(trouble) for trouble in troubles if trouble is not None]
+        if self._journal_is_up == bool(failed):
+            self._journal_is_up = not failed
+            self._put(JournalNews(self._now(), not failed, "; ".join(failed)))
+        return not failed
 
     async def _write_rows(self, rows: list[JournalRow]) -> None:
         """Write `rows`, and take away from them what is written."""
@@ -384,7 +414,7 @@ class Runner:
         if is_full != self._queue_is_full:
             self._queue_is_full = is_full
             detail = f"{self._queue.qsize()} events wait"
-            self._put(JournalNews(self._now(), not is_full, detail))
+            self._put(FeedNews(self._now(), "queue", not is_full, detail))
 
     def _now(self) -> int:
         return self._around.clock.now_ms()
@@ -393,13 +423,14 @@ class Runner:
         if self._told is not None:
             self._told(what)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, _Made]) -> asyncio.Task[_Made]:
         """A task of its own; one that fails ends the session, with its error in the log."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._settle)
+        return task
 
-    def _settle(self, task: asyncio.Task[None]) -> None:
+    def _settle(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return
@@ -408,7 +439,17 @@ class Runner:
             return
         text = str(error) if isinstance(error, TercelError) else f"{type(error).__name__}: {error}"
         log.critical("task_failed", error=text, exc_info=error)
-        self._end = self._end or EndSession(1, text)
+        if self._failure or self._end is not None:
+            return
+        self._failure = text
+        # In order, as any other end: what was sent is waited for, protection stays.
+        self._put(OperatorAsked(self._now(), Operation.STOP, "a task that failed"))
+        self._spawn(self._end_at_last(text))
+
+    async def _end_at_last(self, why: str) -> None:
+        """An end that does not come by itself."""
+        await self._around.clock.sleep(self.session.parts.rules.session.stop_ms_max / 1000.0)
+        self._end = self._end or EndSession(1, why)
         self._put(TimerFired(self._now()))
 
 

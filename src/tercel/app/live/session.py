@@ -57,7 +57,7 @@ from tercel.domain.events import (
 from tercel.domain.session_state import SessionState
 
 KNOWN_NOTHING = MarketView()
-WHOLE_STREAMS = ("user", "market", "rest")
+WHOLE_STREAMS = ("user", "market", "rest", "queue")
 """Streams whose loss is told to a person."""
 
 
@@ -97,7 +97,8 @@ class Session:
         self._suspended: set[int] = set()
         self._turns: deque[Event] = deque()
         self._close_time = 0
-        self._user_is_down = False
+        self._user_is_down = rules.reads_venue
+        """Until it says that it is up."""
         self._greeting = ""
         """What is told with the first event."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -133,8 +134,8 @@ class Session:
         self._handlers[type(event)](event)
         self.operator.go_on()
         self._tell_suspensions()
-        self.beside.compare(self.execution.trades)
-        self.execution.trades.clear()
+        self.beside.compare(self.execution.booking.trades)
+        self.execution.booking.trades.clear()
         asked, parts.asked = parts.asked, []
         if isinstance(event, TimerFired) and not asked and not parts.changed:
             return []
@@ -235,6 +236,7 @@ class Session:
             (not flags.automation, Refusal.AUTOMATION_OFF),
             (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
             (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
+            (flags.is_overloaded, Refusal.STALE_DATA),
             (view.late_ms > rules.session.fresh_ms_max, Refusal.STALE_DATA),
             (bool(view.trouble), Refusal.UNHEALTHY_FEED),
             (0.0 < rules.session.spread_fraction_max < spread, Refusal.WIDE_SPREAD),
@@ -250,6 +252,7 @@ class Session:
             and (
                 self.parts.stream(other).position.quantity > 0.0
                 or self.parts.stream(other).orders[Slot.ENTRY].status != OrderStatus.EMPTY
+                or self.parts.orders.of(other, Slot.ENTRY)
             )
             for other in self.parts.plan.streams_of(symbol)
         )
@@ -297,7 +300,9 @@ class Session:
 
     def _on_minute_end(self, _: MinuteEnded) -> None:
         parts = self.parts
-        parts.desk.end_minute(self._close_time)
+        stopped = parts.desk.end_minute(self._close_time)
+        if stopped != Refusal.NONE:
+            self.operator.on_halt(stopped)
         parts.recorder.account(self._close_time, "main", parts.desk.account)
         parts.recorder.positions(self._close_time, parts.desk.streams)
         self.beside.record(self._close_time)
@@ -321,6 +326,7 @@ class Session:
         asked_ms, parts.venue_asked_ms = parts.venue_asked_ms, 0
         parts.venue_read_ms = parts.now
         if event.snapshot is None:
+            parts.wants_read = self.is_ready  # by the next timer that finds it due
             parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
             return
         is_start = not self.is_ready
@@ -363,6 +369,8 @@ class Session:
         code = AlertCode.FEED_UP if event.is_up else AlertCode.FEED_DOWN
         level = Level.INFO if event.is_up else Level.WARNING
         parts.alert(level, code, f"{event.stream} stream {event.detail}".strip())
+        if event.stream == "queue":
+            parts.flags.is_overloaded = not event.is_up
         if event.stream == "user" and parts.rules.reads_venue:
             # While it is down the venue is polled: what happened meanwhile is not told again.
             self._user_is_down = not event.is_up
@@ -384,7 +392,11 @@ class Session:
         if not self.is_ready:
             parts.read_venue()
             return
-        if self._user_is_down and parts.now - parts.venue_read_ms > session.answer_ms_max:
+        rested_ms = parts.now - parts.venue_read_ms
+        if (parts.wants_read and rested_ms >= session.query_ms) or (
+            self._user_is_down and rested_ms > session.answer_ms_max
+        ):
+            parts.wants_read = False
             parts.read_venue()
         self.guard.look()
         self.entries.chase(event.quotes)

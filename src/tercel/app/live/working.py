@@ -22,11 +22,8 @@ STRAY_STREAM = 999
 OVER_KEPT = 2_000
 """Orders that are over and remembered, for fills that are told late."""
 KINDS = tuple(OrderKind)
-ORDER_FIELDS = 6
+ORDER_FIELDS = (ORDER.names or ()).index("reason") + 1
 """The first fields of an ORDER: status, kind, side, price, quantity, reason."""
-assert (ORDER.names or ())[:ORDER_FIELDS] == (
-    *("status", "kind", "side", "price", "quantity", "reason"),
-)
 NO_PLAN = (math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
 
 
@@ -115,10 +112,9 @@ class WorkingOrders:
 
     def restore(self, saved: SavedOrder) -> WorkingOrder:
         """An order of an earlier run, of which nobody knows how it stands."""
-        phase = OrderPhase.UNKNOWN if not saved.phase.is_over else saved.phase
         order = WorkingOrder(
             saved.request,
-            phase,
+            OrderPhase.UNKNOWN,  # one that is over waits for fills: the venue tells how many
             saved.venue_id,
             left=saved.request.quantity - saved.filled_quantity,
             sent_ms=saved.sent_ms,
