@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,26 @@ def test_logs_follow_the_settings() -> None:
         bootstrap.start_logs(bootstrap.load_settings(overrides=["log.level=error"]))
         assert root.level == logging.ERROR
     finally:
+        root.handlers[:], level = before
+        root.setLevel(level)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_log_file_is_its_owners_alone(tmp_path: Path, is_there: bool) -> None:
+    """Positions and orders are in it; one that others could read loses that."""
+    file, root = tmp_path / "session.log", logging.getLogger()
+    before, umask = (root.handlers[:], root.level), os.umask(0o022)
+    try:
+        if is_there:
+            file.write_text("{}\n")
+        bootstrap.start_logs(bootstrap.load_settings(), file)
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_text() == ("{}\n" if is_there else "")
+    finally:
+        os.umask(umask)
+        for handler in root.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler not in before[0]:
+                handler.stream.close()
         root.handlers[:], level = before
         root.setLevel(level)
 

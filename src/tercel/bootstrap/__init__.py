@@ -38,13 +38,16 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
 
 def start_logs(settings: Settings, file: Path | None = None) -> None:
     """Structured logs to standard error, as the settings want them; or JSON lines at the end of
-    `file`, where the screen is taken by a view.
+    `file`, which its owner alone can read, where the screen is taken by a view. Raises
+    StorageError where the file cannot be made.
     """
     from tercel.adapters.logs import configure_logs
+    from tercel.app.live.private_files import make_private
 
     if file is None:
         configure_logs(settings.log.level, settings.log.format)
         return
+    make_private(file)
     configure_logs(settings.log.level, "json", file.open("a", encoding="utf-8"))
 
 

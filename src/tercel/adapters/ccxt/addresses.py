@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from tercel.domain.errors import ConfigError
 from tercel.domain.live_settings import VenueSettings
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"(listenKey|signature|apiKey|secret)\b[\"']?\s*[=:]\s*[\"']?[^\s\"'&,;}]+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,15 @@ def point_at(exchange: Any, addresses: Addresses) -> None:
             else addresses.rest_url + urlsplit(url).path
         )
     exchange.urls["api"] = moved
+
+
+def without_secrets(text: str) -> str:
+    """`text` without addresses, and without values of what signs a request or opens a stream.
+
+    `url='wss://host/ws?listenKey=abc'` becomes `url='(address)'`, `{"listenKey": "abc"}` becomes
+    `{"listenKey=(hidden)"}`.
+    """
+    return _SIGNED.sub(r"\1=(hidden)", _ADDRESS.sub("(address)", text))
 
 
 def _streams(urls: dict[str, Any], origin: str) -> dict[str, Any]:

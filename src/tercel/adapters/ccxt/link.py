@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from tercel.adapters.ccxt.addresses import Addresses, point_at
+from tercel.adapters.ccxt.addresses import Addresses, point_at, without_secrets
 from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
 from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.app.dependencies import install_hint
@@ -162,6 +162,15 @@ class Link:
         except CallFailedError as error:
             raise VenueError(f"{call.name}: {error.text}") from None
 
+    def words(self, text: str) -> str:
+        """What others said as one line of readable length, without keys, signed addresses and
+        listen keys: it goes into logs, news and the journal.
+        """
+        line = " ".join(text.split())
+        # Hidden before it is cut: of a key that the end cuts through, the rest would stay.
+        line = self._keys.redact(line) if self._keys else line
+        return without_secrets(line)[:WORDS_MAX]
+
     def forget(self, client: Any) -> None:
         """Let the next stream of that address have a ccxt client of its own."""
         if self._exchange is not None and self._exchange.clients.get(client.url) is client:
@@ -195,7 +204,7 @@ class Link:
             cause = error.__cause__
             never_left = isinstance(cause, aiohttp.ClientConnectorError | socket.gaierror)
             why = _cause(cause) if cause is not None else type(error).__name__
-            raise CallFailedError(self._words(why), was_sent=not never_left) from None
+            raise CallFailedError(self.words(why), was_sent=not never_left) from None
         if not isinstance(answer, dict | list):
             raise CallFailedError("the answer is not JSON", status=200)
         return answer
@@ -208,7 +217,7 @@ class Link:
             return
         if self._dialect.is_clock_error(code):
             self.on_clock_error()
-        text = self._words(words or f"HTTP {status}: {body}")
+        text = self.words(words or f"HTTP {status}: {body}")
         wait_seconds = self._dialect.wait_seconds(status, text, self._clock.now_ms())
         if wait_seconds is not None:
             self._governor.hold(max(wait_seconds, _retry_after(headers)))
@@ -230,11 +239,6 @@ class Link:
         except Exception:
             self.frames_failed += 1
             log.exception("frame_failed", count=self.frames_failed)
-
-    def _words(self, text: str) -> str:
-        """One line of readable length, without keys."""
-        line = " ".join(text.split())[:WORDS_MAX]
-        return self._keys.redact(line) if self._keys else line
 
     def _tell(self, *, is_up: bool, detail: str) -> None:
         if is_up != self._is_up:

@@ -42,7 +42,9 @@ class Target:
 
 
 class StreamLostError(Exception):
-    """The connection ended, or never came about. Its text is for people."""
+    """The connection ended, or never came about. Its text is for people, once `Link.words` has seen
+    it: a client's error repeats the address.
+    """
 
 
 class Stream:
@@ -111,7 +113,7 @@ class Stream:
             try:
                 await self._live()
             except (StreamLostError, VenueError, CallFailedError) as error:
-                detail = str(error)
+                detail = self._link.words(str(error))
             finally:
                 await self._leave()
             if self._clock.now_ms() - begun_ms >= LASTING_SECONDS * 1000:
@@ -184,7 +186,7 @@ class Stream:
         if answered is None or answered.done():
             return
         if frame.get("error"):
-            self.drop(f"the subscription was refused: {str(frame['error'])[:120]}")
+            self.drop(f"the subscription was refused: {frame['error']}")
         else:
             answered.set_result(None)
 
@@ -222,4 +224,4 @@ def _raise_end(futures: set[asyncio.Future[Any]]) -> None:
         if isinstance(error, StreamLostError):
             raise error
         if error is not None:
-            raise StreamLostError(" ".join(str(error).split())[:160])
+            raise StreamLostError(str(error)) from None

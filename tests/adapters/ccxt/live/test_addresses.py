@@ -24,7 +24,7 @@ from tests.adapters.ccxt.live.server import (
 from tests.fakes import make_bars
 from tests.loopback import until
 
-from tercel.adapters.ccxt.addresses import addresses_of
+from tercel.adapters.ccxt.addresses import addresses_of, without_secrets
 from tercel.adapters.ccxt.feed import CcxtFeed
 from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
 from tercel.adapters.clock import SystemClock
@@ -231,3 +231,18 @@ async def test_an_order_reaches_the_socket_quickly_enough_to_be_counted() -> Non
         await venue.close()
         assert {each.outcome for each in answers} == {Outcome.DONE}
         assert server.count("POST /fapi/v1/order") == 100
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("503, url='wss://host/ws?listenKey=abc'", "503, url='(address)'"),
+        ("see HTTPS://host/a?signature=f00 now", "see (address) now"),
+        ('{"listenKey": "abc", "code": 1}', '{"listenKey=(hidden)", "code": 1}'),
+        ("/private/ws?listenKey=abc&x=1 failed", "/private/ws?listenKey=(hidden)&x=1 failed"),
+        ("This listenKey does not exist.", "This listenKey does not exist."),
+        ("banned until 1700000000000; 2:1", "banned until 1700000000000; 2:1"),
+    ],
+)
+def test_addresses_and_what_they_carry_are_cut(said: str, told: str) -> None:
+    assert without_secrets(said) == told

@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.adapters.ccxt.live.server import BUY, START_MS, STOP, Bench, Reply, on_bench, order_row
+from structlog.testing import capture_logs
+from tests.adapters.ccxt.live.server import (
+    BUY,
+    KEYS,
+    START_MS,
+    STOP,
+    Bench,
+    Reply,
+    on_bench,
+    order_row,
+)
 
 from tercel.adapters.ccxt.binance.frames import UserFrames
 from tercel.adapters.ccxt.binance.names import REMEMBERED_MAX, OrderNames
 from tercel.adapters.ccxt.fees import FeePrices
+from tercel.adapters.ccxt.link import WORDS_MAX
 from tercel.domain.events import Event, FeedNews, Filled, FundingPaid, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase
 
@@ -514,6 +525,42 @@ def test_a_venue_that_lets_nobody_in_is_tried_ever_more_slowly() -> None:
         bench.server.refuse_sockets = False
         await bench.settle(5.0)
         assert len(bench.server.connected) == 1
+
+    on_bench(refuses)()
+
+
+def test_a_refused_handshake_tells_no_address_and_no_listen_key() -> None:
+    """The client's error repeats wss://...?listenKey=...: whoever has that key reads our stream."""
+
+    async def refuses(bench: Bench) -> None:
+        bench.server.refuse_sockets = True
+        with capture_logs() as logs:
+            await bench.venue.open()
+            await bench.settle(10.0)
+        reasons = [each["reason"] for each in logs if each["event"] == "stream_down"]
+        assert len(reasons) > 1
+        for reason in reasons:
+            assert "503" in reason
+            assert "key1" not in reason
+            assert "://" not in reason
+
+    on_bench(refuses)()
+
+
+def test_a_stream_that_is_refused_repeats_no_secret() -> None:
+    """The end of a connection is news too, and news go into the journal."""
+
+    async def refuses(bench: Bench) -> None:
+        await bench.open()
+        bench.take()
+        stream = bench.venue._side.user_stream
+        stream.drop(f"{'x' * 150} {KEYS.key} wss://host/ws?listenKey=key1 said listenKey: key1")
+        await bench.settle(5.0)
+        [down] = [each for each in told(bench) if not each.is_up]
+        assert down.detail.startswith("x" * 150)
+        assert KEYS.key[:8] not in down.detail
+        assert "key1" not in down.detail
+        assert len(down.detail) <= WORDS_MAX
 
     on_bench(refuses)()
 
