@@ -46,6 +46,10 @@ class AccountSide(Protocol):
         """An order's two ids were told together."""
         ...
 
+    def learn_stop(self, engine_order_id: str, client_id: str) -> None:
+        """The stop `client_id` became that engine order, whatever id that has itself."""
+        ...
+
 
 class VenueDialect(RestDialect, Protocol):
     """How one venue takes orders and tells of them."""

@@ -161,7 +161,7 @@ class CcxtVenue:
             further = self._dialect.follow_up(row, symbol, is_conditional=is_conditional)
             if further is not None:
                 engine = self._dialect.answer(await self._link.call(further), is_conditional=False)
-                self._side.learn(engine.venue_id, client_id)
+                self._side.learn_stop(engine.venue_id, client_id)
                 return replace(answer, phase=engine.phase, filled_quantity=engine.filled_quantity)
         except CallFailedError as error:
             return self._dialect.refused_query(error)

@@ -22,9 +22,10 @@ from tests.adapters.ccxt.live.server import (
     order_row,
 )
 
+from tercel.adapters.ccxt.link import WORDS_MAX
 from tercel.core.codes import OrderKind, Slot
 from tercel.domain.errors import UserError, VenueError
-from tercel.domain.events import Fault, FeedNews, Outcome
+from tercel.domain.events import Fault, FeedNews, Filled, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase
 
 LIMIT, MARKET, POST_ONLY = OrderKind.LIMIT, OrderKind.MARKET, OrderKind.POST_ONLY
@@ -137,6 +138,20 @@ def test_secrets_are_in_no_error_even_when_the_venue_repeats_them() -> None:
     on_bench(opens)()
 
 
+@pytest.mark.parametrize("before", range(WORDS_MAX - 15, WORDS_MAX, 5))
+def test_a_secret_that_the_end_of_the_line_would_cut_is_hidden_whole(before: int) -> None:
+    """Cut first, the rest of it would not be known for a secret any more."""
+
+    async def opens(bench: Bench) -> None:
+        words = "w" * (before - 1)
+        bench.server.fail("POST /fapi/v1/leverage", error(-1, f"{words} {KEYS.secret}"))
+        with pytest.raises(VenueError) as caught:
+            await bench.venue.open()
+        assert KEYS.secret[:5] not in str(caught.value)
+
+    on_bench(opens)()
+
+
 # --- orders ---
 
 
@@ -215,6 +230,38 @@ def test_a_triggered_stop_is_told_by_its_engine_order() -> None:
         assert (found.phase, found.filled_quantity) == (OrderPhase.PARTLY_FILLED, 0.004)
         assert found.venue_id == "77"
         assert bench.server.sent("GET /fapi/v1/order")[0]["orderId"] == "901"
+
+    on_bench(asks)()
+
+
+def test_fills_of_a_stop_that_was_asked_about_have_our_name() -> None:
+    """Its engine order has another client id, and its news (ALGO_UPDATE) were lost: what the
+    question told outranks what the order's own trades say.
+    """
+
+    async def asks(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["GET /fapi/v1/algoOrder"] = algo_row(
+            algoStatus="TRIGGERED", actualOrderId="901", actualQty="0.000"
+        )
+        engine = order_row(orderId=901, clientOrderId="x-another-id", side="SELL")
+        bench.server.answers["GET /fapi/v1/order"] = engine
+        await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
+        bench.take()
+        trade = {
+            "s": "BTCUSDT", "c": "x-another-id", "S": "SELL", "o": "MARKET", "x": "TRADE",
+            "X": "FILLED", "i": 901, "l": "0.010", "z": "0.010", "L": "95.0", "T": START_MS,
+            "t": 505, "m": False, "q": "0.010", "N": "USDT", "n": "0.0004",
+        }  # fmt: skip
+        frame = {"e": "ORDER_TRADE_UPDATE", "E": START_MS, "T": START_MS, "o": trade}
+        await bench.server.push("private", frame)
+        await bench.settle()
+        names = [
+            each.fill.client_id if isinstance(each, Filled) else each.client_id
+            for each in bench.take()
+            if isinstance(each, Filled | OrderUpdate)
+        ]
+        assert names == [STOP.client_id, STOP.client_id]
 
     on_bench(asks)()
 

@@ -160,6 +160,10 @@ class BinanceAccount:
         """An order's two ids were told together."""
         self._names.learn(order_id, client_id)
 
+    def learn_stop(self, engine_order_id: str, client_id: str) -> None:
+        """The stop `client_id` became that engine order."""
+        self._names.learn_stop(engine_order_id, client_id)
+
     async def _target(self) -> Target:
         """A fresh key each time: the old one may be why the stream ended."""
         key = await self._key.fresh()
