@@ -305,6 +305,68 @@ async def test_the_venue_tells_news_as_it_comes_and_ends_with_close() -> None:
     assert fills[1].is_maker
 
 
+@pytest.mark.parametrize(
+    ("side", "trigger", "before", "at"),
+    [(-1, 95.0, (95.1, 95.3), (95.0, 95.2)), (1, 105.0, (104.7, 104.9), (104.8, 105.0))],
+)
+async def test_a_quote_triggers_stops_before_the_bar_closes(
+    side: int, trigger: float, before: tuple[float, float], at: tuple[float, float]
+) -> None:
+    """Sell stops at the bid, buy stops at the ask: there the market trades next, at the latest."""
+    venue = InProcessVenue(Exchange(RULES, balance_quote=D(1_000), seed=1), lambda: 7_000, "sim")
+    venue.see(FeedQuote(BTC, 99.9, 100.1, 50.0, 50.0, 7_000, 7_000))
+    stop = replace(STOP, side=side, trigger_price=trigger)
+    assert (await venue.place(replace(MARKET, side=-side))).phase is OrderPhase.FILLED
+    assert (await venue.place(stop)).phase is OrderPhase.ACKED
+    venue.see(FeedQuote(BTC, *before, 50.0, 50.0, 7_000, 7_000))
+    waits = await venue.query(stop.client_id, BTC, is_conditional=True)
+    assert waits.phase is OrderPhase.ACKED, "the other side of the book is no trigger"
+    venue.see(FeedQuote(BTC, *at, 50.0, 50.0, 7_000, 7_000))
+    found = await venue.query(stop.client_id, BTC, is_conditional=True)
+    assert found.phase is OrderPhase.FILLED
+    snapshot = await venue.read([BTC], 0)
+    assert snapshot.positions == ()
+    assert snapshot.fills[-1].price == trigger
+
+
+async def test_a_quote_fills_no_limit_that_it_does_not_cross() -> None:
+    """Ours at 100.0 is better than both: no trade is known that went through it."""
+    venue = InProcessVenue(Exchange(RULES, balance_quote=D(1_000), seed=1), lambda: 7_000, "sim")
+    venue.see(FeedQuote(BTC, 99.9, 100.1, 50.0, 50.0, 7_000, 7_000))
+    assert (await venue.place(replace(LIMIT, price=100.0))).phase is OrderPhase.ACKED
+    for bid, ask in ((99.8, 100.1), (100.0, 100.2), (99.9, 100.1)):
+        venue.see(FeedQuote(BTC, bid, ask, 50.0, 50.0, 7_000, 7_000))
+    found = await venue.query(LIMIT.client_id, BTC, is_conditional=False)
+    assert (found.phase, found.filled_quantity) == (OrderPhase.ACKED, 0.0)
+    venue.see(FeedQuote(BTC, 99.9, 100.0, 50.0, 50.0, 7_000, 7_000))
+    found = await venue.query(LIMIT.client_id, BTC, is_conditional=False)
+    assert found.phase is OrderPhase.FILLED
+
+
+async def test_a_limit_that_takes_all_there_is_leaves_the_quote_its_prices() -> None:
+    """A book of one level that our limit has emptied still says where stops trigger."""
+    venue = InProcessVenue(Exchange(RULES, balance_quote=D(1_000), seed=1), lambda: 7_000, "sim")
+    venue.see(FeedQuote(BTC, 99.9, 100.1, 50.0, 50.0, 7_000, 7_000))
+    await venue.place(replace(MARKET, client_id="t-s1-0-0-3"))
+    await venue.place(replace(LIMIT, price=95.0))
+    await venue.place(STOP)
+    venue.see(FeedQuote(BTC, 94.8, 94.9, 50.0, 0.2, 7_000, 7_000))
+    limit = await venue.query(LIMIT.client_id, BTC, is_conditional=False)
+    assert limit.filled_quantity == 0.2
+    stop = await venue.query(STOP.client_id, BTC, is_conditional=True)
+    assert stop.phase is OrderPhase.FILLED
+
+
+async def test_quotes_move_the_last_price_that_a_new_stop_is_judged_by() -> None:
+    """Before the first bar and long after the last one: -2021 where it would trigger at once."""
+    venue = InProcessVenue(Exchange(RULES, balance_quote=D(1_000), seed=1), lambda: 7_000, "sim")
+    venue.see(FeedQuote(BTC, 94.0, 94.2, 50.0, 50.0, 7_000, 7_000))
+    assert (await venue.place(MARKET)).phase is OrderPhase.FILLED
+    assert (await venue.place(STOP)).fault is Fault.WOULD_TRIGGER
+    venue.see(FeedQuote(BTC, 96.0, 96.2, 50.0, 50.0, 7_000, 7_000))
+    assert (await venue.place(STOP)).phase is OrderPhase.ACKED
+
+
 async def test_a_bar_s_close_is_the_last_trade() -> None:
     """A stop between the close and the book triggers; a crossed quote is not believed."""
     venue = InProcessVenue(Exchange(RULES, balance_quote=D(1_000), seed=1), lambda: 7_000, "sim")

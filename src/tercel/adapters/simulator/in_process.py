@@ -392,7 +392,10 @@ class InProcessVenue:
             self._news.put_nowait(None)
 
     def see(self, item: FeedBar | FeedQuote) -> None:
-        """The market moved: a quote is the book, a closed bar's close the last trade and mark."""
+        """The market moved. A quote is the book; stops that sell trigger at its bid, those that buy
+        at its ask, and its middle is the mark price. A closed bar's close is a trade. A limit fills
+        where the book crosses it or the close went through it; within a bar nothing else is known.
+        """
         exchange, now = self._world.exchange, self._now_ms()
         if isinstance(item, FeedQuote):
             bid, ask = decimal_of(item.bid), decimal_of(item.ask)
@@ -403,6 +406,7 @@ class InProcessVenue:
                     [(ask, decimal_of(item.ask_size))],
                     now,
                 )
+                exchange.on_touch(item.symbol, bid, ask, now)
                 exchange.on_mark(item.symbol, (bid + ask) / 2, now)
         else:
             price = decimal_of(float(item.bar["close"][0]))

@@ -236,6 +236,18 @@ class Exchange:
         match_trade(self._state, self._engine, symbol, (price, quantity), now_ms)
         self._conditionals.on_price(symbol, price, WorkingType.CONTRACT_PRICE, now_ms)
 
+    def on_touch(self, symbol: str, bid: Decimal, ask: Decimal, now_ms: int) -> None:
+        """The market may have traded at its `bid` and at its `ask`, though no trade is told:
+        triggers of CONTRACT_PRICE fire there, stops that sell at the bid, those that buy at the
+        ask. The last price goes no farther than into the spread. Resting limits are not filled:
+        that takes a book that crosses them, or a trade that is known.
+        """
+        quotes = self._state.quotes[symbol]
+        middle = (bid + ask) / 2
+        quotes.last = middle if quotes.last is None else min(max(quotes.last, bid), ask)
+        for price in (bid, ask):
+            self._conditionals.on_price(symbol, price, WorkingType.CONTRACT_PRICE, now_ms)
+
     def on_mark(self, symbol: str, mark_price: Decimal, now_ms: int) -> None:
         """A mark price: MARK_PRICE triggers, unrealised profit, liquidation."""
         self._state.quotes[symbol].mark = mark_price
