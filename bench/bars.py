@@ -17,6 +17,7 @@ from bench.child import ChildRun, run_child
 from bench.live import live
 from bench.measurement import Measurement, time_ms
 from bench.portfolio import portfolio
+from bench.session import session
 from bench.sma_cross import KEY, own_averages
 from bench.sweep import sweep
 from tercel.adapters.lake import LakeBarStore
@@ -183,6 +184,7 @@ SUITES: dict[str, Callable[[Desk], list[Measurement]]] = {
     "help": tool,
     "lake": lake,
     "live": live,
+    "session": session,
     "indicators": indicators,
     "synth": synth,
     "portfolio": portfolio,

@@ -282,9 +282,12 @@ class Deeds:
         if symbol in self.hands:
             return True
         if not position.quantity:
+            try:
+                bought = self._exchange.outside_fill(symbol, 1, 10 * lot, now).filled_quantity
+            except ExchangeError:
+                return True
             self.hands.add(symbol)
-            self._try(lambda: self._exchange.outside_fill(symbol, 1, 10 * lot, now))
-            self._world.push(self._lasts(HAND_MS), self._undo, (symbol, 10 * lot))
+            self._world.push(self._lasts(HAND_MS), self._undo, (symbol, bought))
         else:
             side, part = -position.side, max(lot, whole_steps(abs(position.quantity) / 2, lot))
             self._try(lambda: self._exchange.outside_fill(symbol, side, part, now))

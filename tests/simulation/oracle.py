@@ -103,7 +103,7 @@ class Oracle:
         self.checks += 1
         self._look_at_entries()
         for symbol in self._world.symbols:
-            self._look_at_protection(symbol)
+            self.look_at(symbol)
 
     def _look_at_entries(self) -> None:
         session = self._world.session
@@ -114,7 +114,8 @@ class Oracle:
             if (k, Slot.ENTRY) in orders._slots and len(orders.of(k, Slot.ENTRY)) > 1:
                 self._fail(f"stream {k} has more than one entry at work")
 
-    def _look_at_protection(self, symbol: str) -> None:
+    def look_at(self, symbol: str) -> None:
+        """Is its position protected?"""
         world = self._world
         position = world.exchange._state.account.positions[symbol].quantity
         if not position or self._stops(symbol, position) >= abs(position):

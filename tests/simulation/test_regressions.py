@@ -23,6 +23,18 @@ BROKE: dict[str, tuple[Scene, str]] = {
         Scene(150, ((1, 3), (0, 4)), (10, 60), is_isolated=False, eagerness=0.8),
         "faults: [{what: O9, when: {after_ms: 4229048}}]",
     ),
+    "the hand that closed its own position was taken for one that closed ours": (
+        Scene(2045, ((0, 3),), (10, 400), eagerness=0.8),
+        "faults: [{what: U10, when: {probability: 0.5, times: 8}, where: {stream: entering}}]",
+    ),
+    "what a hand held against us was taken for ours that is gone": (
+        Scene(1073, ((0, 0),), (10, 400), eagerness=0.8),
+        "faults: [{what: U10, when: {probability: 0.5, times: 8}, where: {stream: flat}}]",
+    ),
+    "a symbol that was blocked while flat stayed blocked": (
+        Scene(1133, ((0, 0),), (10, 400), eagerness=0.1),
+        "faults: [{what: U10, when: {probability: 0.9, times: 4}, where: {stream: flat}}]",
+    ),
     "a withdrawal never reached the ledger": (
         plain_scene(11, 4),
         "faults: [{what: C7, when: {after_ms: 1000000}, figures: {amount_quote: -400}}]",

@@ -43,6 +43,7 @@ from tercel.domain.events import (
     BarsClosed,
     CancelAnswered,
     Event,
+    FeedNews,
     MarketView,
     Operation,
     OperatorAsked,
@@ -250,6 +251,8 @@ class World:
         if due is not None:
             self.exchange.on_price(symbol, due, self.venue_now)
         self.flush()
+        if self.oracle is not None:
+            self.oracle.look_at(symbol)
 
     def _close_bars(self, bars: list[Records]) -> None:
         late = self.trouble.on_bar()
@@ -284,6 +287,11 @@ class World:
             )
         self._timer_is_set = False
         self.hand(TimerFired(self.now))
+        self.push(self.now + self.latency(), self._stream_is_up, self.life)
+
+    def _stream_is_up(self, life: int) -> None:
+        if life == self.life:
+            self.hand(FeedNews(self.now, "user", True, "connected"))
 
     def crash(self, downtime_ms: int) -> None:
         """The process dies here and now; another one starts later with what was saved."""
@@ -339,6 +347,8 @@ class World:
         parts, execution, operator = session.parts, session.execution, session.operator
         if (
             parts.venue_asked_ms
+            or parts.wants_read
+            or parts.flags.mismatched
             or not session.is_ready
             or session._user_is_down
             or execution.naked_since

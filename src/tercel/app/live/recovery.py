@@ -161,40 +161,51 @@ class Recovery:
             or order.request.kind == OrderKind.MARKET
             or order.sent_ms >= asked_ms
         }
+        foreign = self._execution.booking.foreign
         for symbol in parts.plan.symbols:
             difference = self._differs(symbol, held)
-            if difference == 0.0 or symbol in busy:
+            if difference == 0.0:
+                foreign.note(symbol, 0.0)
+            unexplained = difference - foreign.held(symbol)
+            if abs(unexplained) <= 0.5 * self._lot(symbol):
                 self._mismatches.pop(symbol, None)
-                if difference == 0.0:
-                    self._execution.booking.foreign.note(symbol, 0.0)
-                if difference == 0.0 and symbol in parts.flags.mismatched:
-                    parts.flags.mismatched.discard(symbol)
-                    parts.alert(
-                        Level.INFO, AlertCode.POSITION_MATCHES, f"{symbol}: the venue agrees again"
-                    )
-                continue
-            self._mismatches[symbol] = self._mismatches.get(symbol, 0) + 1
-            if self._mismatches[symbol] < MISMATCHES_MIN:
-                parts.read_venue()
-            elif symbol not in parts.flags.mismatched:
-                self._believe(symbol, difference, held)
+                self._block(symbol, difference, held)
+            elif symbol in busy:
+                self._mismatches.pop(symbol, None)
+            else:
+                self._mismatches[symbol] = self._mismatches.get(symbol, 0) + 1
+                if self._mismatches[symbol] < MISMATCHES_MIN:
+                    parts.read_venue()
+                else:
+                    del self._mismatches[symbol]
+                    self._block(symbol, difference, held)
+                    self._believe(symbol, unexplained, held)
 
-    def _believe(self, symbol: str, difference: float, held: dict[str, PositionSnapshot]) -> None:
-        """The venue holds something else: what is gone is closed here too, the rest is told."""
-        parts = self._parts
+    def _block(self, symbol: str, difference: float, held: dict[str, PositionSnapshot]) -> None:
+        """No entries in a symbol while the venue holds something else in it; told once."""
+        parts, venue = self._parts, held[symbol].quantity if symbol in held else 0.0
+        if difference != 0.0 and symbol not in parts.flags.mismatched:
+            parts.flags.mismatched.add(symbol)
+            known = self.known_quantity(symbol)
+            parts.alert(
+                Level.CRITICAL,
+                AlertCode.POSITION_MISMATCH,
+                f"{symbol}: the venue holds {venue:g}, the session {known:g}; no entries in it",
+            )
+        elif difference == 0.0 and symbol in parts.flags.mismatched:
+            parts.flags.mismatched.discard(symbol)
+            parts.alert(Level.INFO, AlertCode.POSITION_MATCHES, f"{symbol}: the venue agrees again")
+
+    def _believe(self, symbol: str, unexplained: float, held: dict[str, PositionSnapshot]) -> None:
+        """What is gone of ours is closed here too; the rest is somebody else's."""
         known = self.known_quantity(symbol)
         venue = held[symbol].quantity if symbol in held else 0.0
-        parts.flags.mismatched.add(symbol)
-        parts.alert(
-            Level.CRITICAL,
-            AlertCode.POSITION_MISMATCH,
-            f"{symbol}: the venue holds {venue:g}, the session {known:g}; no entries in it",
-        )
-        if known * difference < 0.0 and venue * known >= 0.0:
+        if known * unexplained < 0.0 and venue * known >= 0.0:
             mark = held[symbol].mark_price if symbol in held else 0.0
-            self._close_gone(symbol, abs(difference), mark)
+            self._close_gone(symbol, abs(unexplained), mark)
         else:
-            self._execution.booking.foreign.note(symbol, difference)
+            foreign = self._execution.booking.foreign
+            foreign.note(symbol, foreign.held(symbol) + unexplained)
 
     def _close_gone(self, symbol: str, quantity: float, mark: float) -> None:
         """Somebody closed (part of) our position without a trade that we were told of."""
