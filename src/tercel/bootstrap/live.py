@@ -17,12 +17,14 @@ from tercel.domain.errors import UserError
 
 if TYPE_CHECKING:
     from tercel.adapters.control import ControlServer
+    from tercel.app.live.alerts import AlertCode
     from tercel.app.live.control import Ask
     from tercel.app.live.governor import Governor
     from tercel.app.live.parts import SessionRules
     from tercel.app.live.plan import SessionPlan
     from tercel.app.live.replay import Replay
     from tercel.app.live.runner import Runner, Surroundings, Told
+    from tercel.app.live.venue_clock import Warn
     from tercel.app.ports import Clock, FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
     from tercel.app.prepare import PreparedRun, RunRequest
     from tercel.domain.commands import Command
@@ -132,9 +134,10 @@ async def live_session(
 
     folder = session_folder(settings)
     stores = open_stores(settings, folder)
-    kept = await _kept(stores[0], choice)
+    kept = await _kept(stores[0], settings, choice)
     notices = _check_may_trade(settings, choice)
     moment = _Moment(clock)
+    session_name = session_id(clock.now_ms())
     governor = Governor(settings.governor, moment)
     feed = _feed(settings, choice, governor, moment)
     try:
@@ -144,9 +147,15 @@ async def live_session(
         session = Session(
             plan,
             _session_rules(settings, choice, venue.name),
-            SessionMemory(kept, session_id(clock.now_ms())),
+            SessionMemory(kept, session_name),
         )
-        around = _surroundings(settings, plan, (venue, feed, taps, governor), stores, moment)
+        around = _surroundings(
+            settings,
+            plan,
+            (venue, feed, taps, governor),
+            stores,
+            (moment, _clock_warning(session_name, moment, told)),
+        )
     except BaseException:
         await feed.close()
         raise
@@ -175,9 +184,9 @@ def _surroundings(
     plan: SessionPlan,
     outside: tuple[Venue, MarketFeed, Taps, Governor],
     stores: tuple[StateStore, Journal],
-    moment: _Moment,
+    dating: tuple[_Moment, Warn],
 ) -> Surroundings:
-    """What the runner touches; `moment` follows the venue's clock from now on."""
+    """What the runner touches; the moment follows the venue's clock from now on."""
     from tercel.adapters.control import KillFile
     from tercel.app.live.bar_collector import BarCollector
     from tercel.app.live.health import FeedHealth
@@ -186,8 +195,9 @@ def _surroundings(
     from tercel.app.live.venue_clock import VenueClock
 
     venue, feed, taps, governor = outside
+    moment, warn = dating
     own = settings.session
-    venue_clock = VenueClock(moment.clock, venue.time_ms, settings.venue.clock_minutes)
+    venue_clock = VenueClock(moment.clock, venue.time_ms, settings.venue.clock_minutes, warn)
     moment.follow(venue_clock)
     venue.on_clock_error(venue_clock.nudge)
     store = open_lake(settings)
@@ -224,12 +234,45 @@ def open_stores(settings: Settings, folder: Path) -> tuple[StateStore, Journal]:
     return open_state(settings.state.url, folder), open_journal(settings.journal.url, folder)
 
 
-async def _kept(store: StateStore, choice: LiveChoice) -> SessionState:
+def _clock_warning(session_name: str, moment: _Moment, told: Told | None) -> Warn:
+    """Shows views what is wrong with the venue's clock.
+
+    As a row, since that is how views take alerts; it is not in the journal: only the session writes
+    there, and it has no part in how it is dated.
+    """
+    from tercel.domain.commands import Level, WriteJournal
+    from tercel.domain.journal import AlertRow
+
+    def warn(code: AlertCode, text: str) -> None:
+        if told is not None:
+            row = AlertRow(
+                session_name, moment.now_ms(), Level.WARNING.value, code.value, text, stream=-1
+            )
+            told(WriteJournal((row,)))
+
+    return warn
+
+
+async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> SessionState:
+    """The state to go on from. Raises UserError where it is of a session of another mode: its
+    positions are at another venue.
+    """
+    from tercel.domain.addresses import without_password
     from tercel.domain.session_state import SessionState
 
     if choice.is_fresh:
         return SessionState()
-    return (await store.read_full_snapshot()).state
+    kept = (await store.read_full_snapshot()).state
+    if kept.kernel is None or kept.mode == choice.mode:
+        return kept
+    await store.close()
+    url = settings.state.url
+    place, other = session_folder(settings), "folder with --folder"
+    raise UserError(
+        f"the state in {without_password(url) if url else place} is of a "
+        f"{kept.mode or 'nameless'} session, not of a {choice.mode} one; choose another "
+        f"{'state.url' if url else other}, or --fresh to begin anew"
+    )
 
 
 def _check_may_trade(settings: Settings, choice: LiveChoice) -> tuple[str, ...]:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.session_states import full_state
 
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.config import packaged_config_dir, read_settings
+from tercel.app.live.alerts import AlertCode
+from tercel.app.live.recent import Recent
 from tercel.app.prepare import RunRequest
 from tercel.app.promotion import (
     MODIFIED,
@@ -23,7 +26,10 @@ from tercel.app.promotion import (
 )
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import live, open_promotions
+from tercel.domain.commands import Command
 from tercel.domain.errors import UserError
+from tercel.domain.events import Event
+from tercel.domain.session_state import SessionState
 from tercel.domain.settings import InstrumentSettings, Settings
 
 VENUE = "binance-usdm"
@@ -221,6 +227,61 @@ async def test_keys_are_in_no_row_of_the_journal(tmp_path: Path, outside: Outsid
     await made.around.state.close()
     assert "a" * 64 not in made.row.configuration
     assert "b" * 64 not in made.row.configuration
+
+
+async def keep(folder: Path, state: SessionState) -> None:
+    """A session was here before."""
+    store, journal = live.open_stores(settings(folder), folder / "session")
+    await store.write(state)
+    await store.close()
+    await journal.close()
+
+
+@pytest.mark.parametrize(("kept", "asked"), [("paper", "live"), ("live", "paper")])
+async def test_the_state_of_another_mode_is_refused(
+    tmp_path: Path, outside: Outside, kept: str, asked: str
+) -> None:
+    """What paper holds is not at the venue, nor the other way round."""
+    before = replace(full_state(), mode=kept)
+    await keep(tmp_path, before)
+    own = live.with_venue_url(settings(tmp_path), VENUE, "http://127.0.0.1:9101")
+    with pytest.raises(UserError, match=f"is of a {kept} session.*--folder.*--fresh") as caught:
+        await live.live_session(own, replace(CHOICE, mode=asked), VirtualClock())
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / "session") in str(caught.value)
+    assert outside.asked == []
+    store, _ = live.open_stores(settings(tmp_path), tmp_path / "session")
+    assert (await store.read_full_snapshot()).state == before
+    await store.close()
+
+
+async def test_fresh_and_states_that_hold_no_account_are_of_no_mode(
+    tmp_path: Path, outside: Outside
+) -> None:
+    paper = replace(CHOICE, mode="paper")
+    await keep(tmp_path, replace(full_state(), mode="live"))
+    assert (await start(tmp_path, replace(paper, is_fresh=True))).row.mode == "paper"
+    await keep(tmp_path, SessionState(mode="live"))
+    assert (await start(tmp_path, paper)).row.mode == "paper"
+
+
+async def test_a_venue_that_does_not_tell_the_time_is_seen_in_views(
+    tmp_path: Path, outside: Outside
+) -> None:
+    own = live.with_venue_url(settings(tmp_path), VENUE, "http://127.0.0.1:9101")
+    seen: list[Command | Event] = []
+    made = await live.live_session(own, CHOICE, VirtualClock(), seen.append)
+    recent = Recent(made.runner.session.parts.plan)
+    assert not await made.around.clock.start(), "not connected"
+    assert not await made.around.clock.refresh()
+    await made.around.state.close()
+    for each in seen:
+        recent.see(each)
+    assert [(each.level, each.code) for each in recent.alerts] == [
+        ("warning", AlertCode.BINANCE_TIME_SYNC_UNAVAILABLE_USING_LOCAL),
+        ("warning", AlertCode.BINANCE_TIME_SYNC_FAILED),
+    ]
+    assert all(each.text for each in recent.alerts)
 
 
 def test_session_ids_grow_with_time() -> None:

@@ -13,20 +13,19 @@ from dataclasses import dataclass
 
 import structlog
 
+from tercel.app.live.alerts import AlertCode
 from tercel.app.ports import Clock
 from tercel.domain.errors import VenueError
 
 log = structlog.get_logger(__name__)
 
-TIME_SYNC_UNAVAILABLE = "BINANCE_TIME_SYNC_UNAVAILABLE_USING_LOCAL"
-TIME_SYNC_FAILED = "BINANCE_TIME_SYNC_FAILED"
 SAMPLES_MAX = 3
 ROUND_TRIP_MS_GOOD = 200
 """An answer this quick is taken at once; half of its time is how wrong the offset can be."""
 ROUND_TRIP_MS_MAX = 2_000
 """An answer slower than this says too little about the venue's clock: it counts as none."""
 
-Warn = Callable[[str, str], None]
+Warn = Callable[[AlertCode, str], None]
 """Told a code and a text."""
 
 
@@ -36,7 +35,7 @@ class _Sample:
     round_trip_ms: int
 
 
-def _quiet(_code: str, _text: str) -> None:
+def _quiet(_code: AlertCode, _text: str) -> None:
     """Nobody wants to be told."""
 
 
@@ -70,14 +69,14 @@ class VenueClock:
         trouble = await self._measure()
         if trouble:
             self.offset_ms = 0
-            self._complain(TIME_SYNC_UNAVAILABLE, trouble)
+            self._complain(AlertCode.BINANCE_TIME_SYNC_UNAVAILABLE_USING_LOCAL, trouble)
         return not trouble
 
     async def refresh(self) -> bool:
         """Take a new offset; without an answer the old one stays, with a warning."""
         trouble = await self._measure()
         if trouble:
-            self._complain(TIME_SYNC_FAILED, trouble)
+            self._complain(AlertCode.BINANCE_TIME_SYNC_FAILED, trouble)
         return not trouble
 
     async def keep(self) -> None:
@@ -117,6 +116,6 @@ class VenueClock:
         self.offset_ms = best.offset_ms
         return ""
 
-    def _complain(self, code: str, trouble: str) -> None:
-        log.warning(code, reason=trouble, offset_ms=self.offset_ms)
+    def _complain(self, code: AlertCode, trouble: str) -> None:
+        log.warning(code.value, reason=trouble, offset_ms=self.offset_ms)
         self._warn(code, trouble)
