@@ -20,7 +20,7 @@ class MarketShape:
     """How a bar is walked. Raises ConfigError where its trades do not fit into it."""
 
     bar_ms: int = 60_000
-    trades_per_bar: int = 12
+    trades_per_bar: int = 60
     """At least 4: open, high, low and close are each touched."""
     book_levels: int = 20
     spread_ticks: int = 1
