@@ -18,8 +18,8 @@ from tests.simulation.world import World
 
 LIVES = {
     "market entry, targets and a trailing stop": (Scene(5, ((0, 0),), haste=2.5), 1),
-    "limit entry that is chased": (Scene(3, ((0, 2),), haste=2.5), 3),
-    "post-only entry that is refused": (Scene(1, ((0, 3),), haste=2.5), 7),
+    "limit entry that is chased": (Scene(3, ((0, 2),), haste=2.5), 5),
+    "post-only entry that is refused": (Scene(1, ((0, 3),), haste=2.5), 11),
 }
 """Each with the step from one place that is tried to the next."""
 EVERY = 1 if JIT else 12
