@@ -127,8 +127,8 @@ class Deeds:
         """Which deeds have something to do now."""
         state = self._exchange._state
         codes: tuple[FaultCode, ...] = ALWAYS
-        if state.account.positions[symbol].quantity:
-            codes += HELD
+        if state.account.positions[symbol].quantity and symbol not in self.hands:
+            codes += HELD  # whose part a forced close takes beside a hand's, nobody can tell
         if state.orders.resting(symbol):
             codes += RESTING
         waiting = [a for a in self._waiting(symbol) if a.status is AlgoStatus.NEW]
