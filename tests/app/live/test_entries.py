@@ -454,12 +454,14 @@ def test_only_timers_that_did_something_are_journaled_and_they_decide_it_again()
     assert twin.session.image() == scene.session.image()
 
 
-def test_an_order_that_the_venue_takes_away_is_posted_again() -> None:
+def test_an_order_that_the_venue_takes_away_is_posted_again_at_the_next_bar() -> None:
     scene = smart_scene()
     request = enter(scene)
     order = scene.venue.orders[request.client_id]
     order.phase = OrderPhase.CANCELLED
     log = scene.hand(OrderUpdate(scene.now, request.client_id, "v1", order.phase, 0.0))
+    assert scene.placed(Slot.ENTRY, log) == []  # at once it would be taken away again
+    log = scene.bar()
     assert [each.price for each in scene.placed(Slot.ENTRY, log)] == [LOOSE.bid]
 
 

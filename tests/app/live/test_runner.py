@@ -128,6 +128,8 @@ class MemoryStore:
         self._touched = touched
         self.states: list[SessionState] = []
         self.is_down = False
+        self.gate: asyncio.Future[None] | None = None
+        """A write waits for it, and fails as it does."""
 
     async def read_full_snapshot(self) -> StateRead:
         self._touched.append("read the state")
@@ -137,6 +139,8 @@ class MemoryStore:
         await yield_once()
         if self.is_down:
             raise StorageError("the state store is gone")
+        if self.gate is not None:
+            await self.gate
         self._touched.append("state")
         self.states.append(state)
 
@@ -578,6 +582,24 @@ async def test_the_entry_on_whose_intent_the_journal_fails_is_not_sent() -> None
     assert AlertCode.JOURNAL_DOWN in scene.alerts()
     scene.journal.is_down = False
     await scene.clock.move(1_000)
+    await scene.stop()
+
+
+async def test_an_older_state_never_overwrites_a_newer_one() -> None:
+    """A slow write of PAUSE fails after RESUME has made a newer state: that one is what is kept."""
+    scene = await stage().begin()
+    await scene.clock.move(200)
+    gate = scene.store.gate = asyncio.get_running_loop().create_future()
+    await scene.runner.submit(Operation.PAUSE, "test")
+    await scene.clock.move(200)
+    first = len(scene.store.states)
+    await scene.runner.submit(Operation.RESUME, "test")
+    scene.store.gate = None
+    gate.set_exception(StorageError("the state store is locked"))
+    await scene.clock.move(1_000)
+    assert scene.store.states[first:]
+    assert not any(state.is_paused for state in scene.store.states[first:])
+    assert scene.alerts().count(AlertCode.JOURNAL_UP) == 1
     await scene.stop()
 
 

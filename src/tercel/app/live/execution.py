@@ -331,6 +331,7 @@ class Execution:
         if order.phase.is_over and order.over_ms == 0:
             order.over_ms = parts.now
             self._look_for_stop(order)
+            self._look_for_entry(order)
         parts.recorder.order(parts.now, order, answer)
         parts.changed = True
         k = order.request.stream
@@ -351,6 +352,16 @@ class Execution:
         if is_wanted and stream.position.quantity > 0.0 and not is_there:
             self._tell_missing(request)
 
+    def _look_for_entry(self, order: WorkingOrder) -> None:
+        """One that rests and that the venue ends by itself waits for the next bar: at once the next
+        one would end in the same way, and the one after it.
+        """
+        parts, request = self._parts, order.request
+        rested = request.slot is Slot.ENTRY and request.kind != OrderKind.MARKET
+        is_gone = order.phase in (OrderPhase.CANCELLED, OrderPhase.EXPIRED)
+        if rested and is_gone and not order.cancel_ms:
+            self.hold(request.stream, Slot.ENTRY, parts.now + parts.plan.bar_ms)
+
     def _tell_missing(self, request: OrderRequest) -> None:
         self._parts.alert(
             Level.CRITICAL,
@@ -359,12 +370,22 @@ class Execution:
             request.stream,
         )
 
+    def settle(self, order: WorkingOrder) -> None:
+        """Fills that were told of it are booked elsewhere, or never come: nobody waits for them."""
+        order.told_filled = order.booked
+        if order.request.slot is Slot.ENTRY:
+            self._leave_rest(order)  # whatever its kind: it is not entered a second time
+        self._after(order)
+
     def _end_entry(self, order: WorkingOrder) -> None:
         """A market entry that is over leaves what it did not find."""
+        request = order.request
+        if request.slot is Slot.ENTRY and request.kind == OrderKind.MARKET and not order.is_live:
+            self._leave_rest(order)
+
+    def _leave_rest(self, order: WorkingOrder) -> None:
+        """Nothing more of an entry is asked for."""
         parts, request = self._parts, order.request
-        is_entry = request.slot is Slot.ENTRY and request.kind == OrderKind.MARKET
-        if not is_entry or order.is_live:
-            return
         stream = parts.stream(request.stream)
         table = stream.orders[Slot.ENTRY]
         if table.status != OrderStatus.EMPTY and not parts.orders.of(request.stream, Slot.ENTRY):
@@ -378,6 +399,7 @@ class Execution:
         parts, request = self._parts, order.request
         order.left = max(order.left - fill.quantity, 0.0)
         order.told_filled = max(order.told_filled, order.booked)
+        order.missed = 0
         if request.stream == STRAY_STREAM:
             self.booking.book_stray(fill)
             order.move(OrderPhase.FILLED if order.left == 0.0 else OrderPhase.PARTLY_FILLED)

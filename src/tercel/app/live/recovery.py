@@ -35,6 +35,9 @@ from tercel.domain.orders import (
 
 MISMATCHES_MIN = 2
 """Readings in a row that must disagree before it is believed: news may still be on its way."""
+MISSED_MIN = 3
+"""Readings in a row without the fills of an order, though all else agrees, before they are given
+up."""
 
 
 class Recovery:
@@ -58,6 +61,7 @@ class Recovery:
             self._meet(held, snapshot)
         else:
             self._compare_positions(held, asked_ms)
+            self._give_up_fills(held, asked_ms)
         if not self.refusal:
             # Only now: an unknown position keeps the stop that it may have.
             self._judge_strangers(snapshot, asked_ms)
@@ -166,7 +170,7 @@ class Recovery:
             difference = self._differs(symbol, held)
             if difference == 0.0:
                 foreign.note(symbol, 0.0)
-            unexplained = difference - foreign.held(symbol)
+            unexplained = self._unexplained(symbol, held)
             if abs(unexplained) <= 0.5 * self._lot(symbol):
                 self._mismatches.pop(symbol, None)
                 self._block(symbol, difference, held)
@@ -180,6 +184,26 @@ class Recovery:
                     del self._mismatches[symbol]
                     self._block(symbol, difference, held)
                     self._believe(symbol, unexplained, held)
+
+    def _unexplained(self, symbol: str, held: dict[str, PositionSnapshot]) -> float:
+        """What the venue holds that is neither ours nor known to be somebody else's."""
+        return self._differs(symbol, held) - self._execution.booking.foreign.held(symbol)
+
+    def _give_up_fills(self, held: dict[str, PositionSnapshot], asked_ms: int) -> None:
+        """An order is told to be filled, and no reading has its fills: once the venue holds what we
+        hold all the same, they were booked as somebody else's, or never come.
+        """
+        parts = self._parts
+        for order in list(parts.orders.unsettled()):
+            symbol = order.request.symbol
+            if symbol not in parts.plan.symbols or not order.phase.is_over:
+                continue
+            if order.over_ms >= asked_ms:
+                continue  # the picture is older than the news
+            agrees = abs(self._unexplained(symbol, held)) <= 0.5 * self._lot(symbol)
+            order.missed = order.missed + 1 if agrees else 0
+            if order.missed >= MISSED_MIN:
+                self._execution.settle(order)
 
     def _block(self, symbol: str, difference: float, held: dict[str, PositionSnapshot]) -> None:
         """No entries in a symbol while the venue holds something else in it; told once."""

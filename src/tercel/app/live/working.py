@@ -48,6 +48,8 @@ class WorkingOrder:
     acked_ms: int = 0
     over_ms: int = 0
     """When it was known to be over; 0: it is not."""
+    missed: int = 0
+    """Readings since it was over that agreed with us, while fills of it were still waited for."""
     plan: tuple[float, ...] = NO_PLAN
     """Of an entry, fields of ENTRY_PLAN."""
 
