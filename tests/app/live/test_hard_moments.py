@@ -268,21 +268,29 @@ def test_fills_are_waited_for_while_the_venue_holds_something_else() -> None:
 
 
 def test_an_order_that_is_filled_but_not_booked_outlives_a_restart() -> None:
-    """The answer says FILLED, the process dies before the fills are told.
+    """The answer says FILLED, the process dies before the fills are told, and the next one starts
+    before the venue lists them.
 
-    The next one asks about the order, books its fills, protects the position and enters no second
-    time.
+    It asks about the order and enters no second time; the fills are booked once they are listed.
     """
     first = Scene()
     first.is_apart = True
     first.bar(ask=Ask())
     [request] = first.placed(Slot.ENTRY)
-    first.venue.take(first.outbox.popleft(), first.now)
+    venue = first.venue
+    answer = venue.take(first.outbox.popleft(), first.now)
+    assert answer is not None
     first.venue.news.clear()
-    done = Answer(Outcome.DONE, "v1", OrderPhase.FILLED, filled_quantity=request.quantity)
-    first.hand(Placed(first.now, request.client_id, done))
+    first.hand(answer)
     assert [each.request.client_id for each in first.state.orders] == [request.client_id]
-    again = first.restart(on_unprotected="protect")
+    fills, held = list(venue.fills), dict(venue.positions)
+    venue.fills.clear()
+    venue.positions.clear()
+    again = first.restart()
+    assert request.client_id in [each.client_id for each in again.of(QueryOrder)]
+    assert waited_for(again) == [request.client_id]
+    venue.fills.extend(fills)
+    venue.positions.update(held)
     again.wait(3_000)
     assert again.ended is None
     assert again.placed(Slot.ENTRY) == []
