@@ -58,7 +58,9 @@ ray: $(VENV)/.base ## The extra for a cluster: Ray
 # The replay comes first: what a reader looks at last is the report.
 demo: $(VENV)/.base ## A labelled synthetic market, a backtest of three_r, its report, and a replay session
 	$(TERCEL) data synth BTCUSDT
+	@echo "--- a week of it through the live session: orders, stops and fills one by one"
 	$(TERCEL) run --replay --strategy three_r --symbols BTCUSDT --venue synthetic $(DEMO_WEEK)
+	@echo "--- all of it in a backtest"
 	$(TERCEL) backtest three_r BTCUSDT --venue synthetic
 
 backtest: $(VENV)/.base ## Backtest STRATEGY on SYMBOL of VENUE: equity.png and stats.json (ARGS="--from ...")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tercel.bootstrap import open_context, open_journal, open_lake, open_promotions, open_state
-from tercel.domain.errors import UserError
+from tercel.domain.errors import UserError, VenueError
 
 if TYPE_CHECKING:
     from tercel.adapters.control import ControlServer
@@ -141,7 +141,7 @@ async def live_session(
     governor = Governor(settings.governor, moment)
     feed = _feed(settings, choice, governor, moment)
     try:
-        rules = await feed.instruments(choice.request.symbols)
+        rules = await _rules(feed, choice)
         plan = live_plan(settings, choice.request, rules)
         venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
         session = Session(
@@ -161,6 +161,17 @@ async def live_session(
         raise
     row = session_row(session, settings, clock.now_ms())
     return LiveSession(Runner(session, around, told), row, around, folder, notices)
+
+
+async def _rules(feed: MarketFeed, choice: LiveChoice) -> Mapping[str, InstrumentSettings]:
+    """The venue's own trading rules: the first time that it is asked anything."""
+    try:
+        return await feed.instruments(choice.request.symbols)
+    except VenueError as error:
+        raise VenueError(
+            f"{choice.request.venue} cannot be reached ({error}); `tercel run --replay` needs no "
+            "network, `tercel venue` is an exchange on this machine"
+        ) from error
 
 
 def _session_rules(settings: Settings, choice: LiveChoice, venue: str) -> SessionRules:

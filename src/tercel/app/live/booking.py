@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,11 @@ from tercel.core.jit import new
 from tercel.core.records import ENTRY_PLAN, Records
 from tercel.domain.commands import Level
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
+
+CLOCKS_APART_MS = 2_000
+"""How far our clock and the venue's may be apart, ms: an exit sent so long before its position was
+entered belongs to an earlier one.
+"""
 
 
 class Booking:
@@ -48,10 +54,10 @@ class Booking:
                     return
                 fill = _part_of(fill, left)
             self._readmit(k, fill, order)
-        elif not stream.position.quantity > 0.0 or stream.position.side == fill.side:
+        elif self._is_over(stream.position, fill, order):
             # Of an exit whose trade is over: what it did at the venue, the venue tells.
             self.book_stray(fill)
-            parts.read_venue()
+            parts.read_venue(again=True)
             return
         else:
             stream.orders[slot].reason = order.request.reason
@@ -61,6 +67,13 @@ class Booking:
         if len(trades):
             self.trades.append(trades)
             parts.recorder.trades("main", trades)
+
+    @staticmethod
+    def _is_over(position: Any, fill: VenueFill, order: WorkingOrder) -> bool:
+        """Whether an exit's fill belongs to a trade of before the one that `position` is."""
+        if not position.quantity > 0.0 or position.side == fill.side:
+            return True
+        return 0 < order.sent_ms < int(position.entry_time) - CLOCKS_APART_MS
 
     def _readmit(self, k: int, fill: VenueFill, order: WorkingOrder) -> None:
         """An entry that was given up has filled after all: the stream takes it back."""
@@ -119,7 +132,7 @@ class Booking:
             level, code, f"{fill.symbol}: {fill.kind} of {fill.quantity:g} at {fill.price:g}"
         )
         if left > 0.0:
-            parts.read_venue()
+            parts.read_venue(again=True)
 
     def _reduce(self, fill: VenueFill, reason: ExitReason) -> float:
         """Take `fill` off the positions on its other side; what of it is left, base."""

@@ -37,6 +37,8 @@ class Execution:
         self._parts = parts
         self._held: dict[tuple[int, Slot], int] = {}
         """Slots that are left alone until this moment after a refusal, ms."""
+        self._ended: dict[tuple[int, Slot], int] = {}
+        """When the venue last ended protection of that slot by itself, ms."""
         self._refused: dict[int, int] = {}
         """Refusals of the stop of a stream in a row."""
         self._overrun: set[int] = set()
@@ -331,7 +333,7 @@ class Execution:
         if order.phase.is_over and order.over_ms == 0:
             order.over_ms = parts.now
             self._look_for_stop(order)
-            self._look_for_entry(order)
+            self._look_for_end(order)
         parts.recorder.order(parts.now, order, answer)
         parts.changed = True
         k = order.request.stream
@@ -352,15 +354,24 @@ class Execution:
         if is_wanted and stream.position.quantity > 0.0 and not is_there:
             self._tell_missing(request)
 
-    def _look_for_entry(self, order: WorkingOrder) -> None:
-        """One that rests and that the venue ends by itself waits for the next bar: at once the next
-        one would end in the same way, and the one after it.
+    def _look_for_end(self, order: WorkingOrder) -> None:
+        """One that rests and that the venue ends by itself: an entry waits for the next bar, since
+        at once the next one would end in the same way; an exit is replaced, but not twice in a row.
         """
         parts, request = self._parts, order.request
-        rested = request.slot is Slot.ENTRY and request.kind != OrderKind.MARKET
         is_gone = order.phase in (OrderPhase.CANCELLED, OrderPhase.EXPIRED)
-        if rested and is_gone and not order.cancel_ms:
-            self.hold(request.stream, Slot.ENTRY, parts.now + parts.plan.bar_ms)
+        if request.kind == OrderKind.MARKET or not is_gone or order.cancel_ms:
+            return
+        key = (request.stream, request.slot)
+        if request.slot is Slot.ENTRY:
+            self.hold(*key, parts.now + parts.plan.bar_ms)
+            return
+        query_ms = parts.rules.session.query_ms
+        before_ms = self._ended.get(key, -query_ms)
+        self._ended[key] = parts.now
+        if parts.now - before_ms < query_ms:
+            is_protection = request.slot in (Slot.STOP, Slot.TRAIL)
+            self.hold(*key, parts.now + (query_ms if is_protection else parts.plan.bar_ms))
 
     def _tell_missing(self, request: OrderRequest) -> None:
         self._parts.alert(

@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 KILL_HALTS = (Refusal.KILL_24H, Refusal.KILL_SESSION, Refusal.EQUITY_EXHAUSTED)
 
 
+def positions_told(parts: SessionParts) -> str:
+    """Every open position and whether its stop rests, in words; empty: there is none."""
+    told = []
+    for k in parts.desk.busy():
+        position = parts.stream(k).position
+        if not position.quantity > 0.0:
+            continue
+        stop = parts.stream(k).orders[Slot.STOP]
+        rests = any(order.rests for order in parts.orders.of(k, Slot.STOP))
+        side = "long" if position.side > 0 else "short"
+        told.append(
+            f"{parts.symbol_of(k)} {side} {float(position.quantity):g}, stop "
+            f"{float(stop.price):g} {'rests' if rests else 'is not known to rest'}"
+        )
+    return "; ".join(told)
+
+
 class Operator:
     """Moves the flags, and sees kill and stop through to their end."""
 
@@ -67,6 +84,13 @@ class Operator:
 
     def _resume(self, origin: str) -> None:
         parts = self._parts
+        if parts.flags.kill_latched:
+            parts.alert(
+                Level.WARNING,
+                AlertCode.REFUSED_OPERATION,
+                "the kill switch is latched (tercel kill --rearm)",
+            )
+            return
         parts.flags.is_paused = False
         halted = int(parts.desk.account.halted)
         if halted and Refusal(halted) not in KILL_HALTS:
@@ -209,7 +233,10 @@ class Operator:
         self._ended = True
         code, why = self._exit
         parts.changed = True
-        parts.alert(Level.INFO, AlertCode.SESSION_ENDED, why)
+        left = positions_told(parts)
+        parts.alert(
+            Level.INFO, AlertCode.SESSION_ENDED, f"{why}; left open: {left}" if left else why
+        )
         parts.asked.append(EndSession(code, why))
 
     def _may_read(self) -> bool:

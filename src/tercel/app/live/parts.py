@@ -93,6 +93,8 @@ class SessionParts:
     """When the venue was last asked to be read; 0: the answer has come."""
     wants_read: bool = False
     """It has to be read once more: what is asked may have looked too early."""
+    unreadable_ms: int = 0
+    """When it was last told that the venue cannot be read; 0: it can."""
     venue_read_ms: int = 0
     """When the last answer came."""
     seen: dict[str, int] = field(default_factory=dict)
@@ -138,10 +140,12 @@ class SessionParts:
         order.asked_ms = self.now
         self.asked.append(QueryOrder(request.client_id, request.symbol, request.is_conditional))
 
-    def read_venue(self) -> None:
-        """Ask for everything the venue knows; where that is asked already, once more after it."""
+    def read_venue(self, *, again: bool = False) -> None:
+        """Ask for everything the venue knows, unless that is asked already; with `again` once more
+        after it, since it may have looked too early.
+        """
         if self.venue_asked_ms:
-            self.wants_read = self.wants_read or self.venue_asked_ms < self.now
+            self.wants_read = self.wants_read or again
         else:
             self.venue_asked_ms = self.now
             self.asked.append(ReadVenue(self.plan.symbols, self.fills_since()))

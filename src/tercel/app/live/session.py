@@ -25,7 +25,7 @@ from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
 from tercel.app.live.keeping import image_of, kept_state, restore_books
-from tercel.app.live.operator import Operator
+from tercel.app.live.operator import Operator, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
@@ -57,6 +57,8 @@ from tercel.domain.events import (
 from tercel.domain.session_state import SessionState
 
 KNOWN_NOTHING = MarketView()
+TOLD_AGAIN_MS = 60_000
+"""What goes on is told again after so long."""
 WHOLE_STREAMS = ("user", "market", "rest", "queue")
 """Streams whose loss is told to a person."""
 
@@ -237,6 +239,7 @@ class Session:
             (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
             (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
             (flags.is_overloaded, Refusal.STALE_DATA),
+            (self.parts.unreadable_ms > 0, Refusal.UNHEALTHY_FEED),
             (view.late_ms > rules.session.fresh_ms_max, Refusal.STALE_DATA),
             (bool(view.trouble), Refusal.UNHEALTHY_FEED),
             (0.0 < rules.session.spread_fraction_max < spread, Refusal.WIDE_SPREAD),
@@ -327,8 +330,11 @@ class Session:
         parts.venue_read_ms = parts.now
         if event.snapshot is None:
             parts.wants_read = self.is_ready  # by the next timer that finds it due
-            parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
+            if parts.now - parts.unreadable_ms >= TOLD_AGAIN_MS:
+                parts.unreadable_ms = parts.now
+                parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
             return
+        parts.unreadable_ms = 0
         is_start = not self.is_ready
         if is_start and self.kept.kernel is None:
             self._open_account(event.snapshot.wallet_quote)
@@ -350,7 +356,8 @@ class Session:
             Level.INFO,
             AlertCode.SESSION_STARTED,
             f"wallet {event.snapshot.wallet_quote:,.2f}, "
-            f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders",
+            f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders"
+            + (f"; goes on with {told}" if (told := positions_told(parts)) else ""),
         )
 
     def _open_account(self, wallet_quote: float) -> None:
@@ -374,7 +381,7 @@ class Session:
         if event.stream == "user" and parts.rules.reads_venue:
             # While it is down the venue is polled: what happened meanwhile is not told again.
             self._user_is_down = not event.is_up
-            parts.read_venue()
+            parts.read_venue(again=True)
 
     def _on_journal(self, event: JournalNews) -> None:
         self.parts.flags.journal_is_up = event.is_up
@@ -393,9 +400,10 @@ class Session:
             parts.read_venue()
             return
         rested_ms = parts.now - parts.venue_read_ms
-        if (parts.wants_read and rested_ms >= session.query_ms) or (
+        is_due = (parts.wants_read and rested_ms >= session.query_ms) or (
             self._user_is_down and rested_ms > session.answer_ms_max
-        ):
+        )
+        if is_due and not parts.venue_asked_ms:
             parts.wants_read = False
             parts.read_venue()
         self.guard.look()
@@ -433,7 +441,10 @@ class Session:
         flags.kill_latched = state.kill_latched
         at_start = parts.rules.automation_at_start
         if state.automation_enabled is None and at_start is None:
-            self._greeting = "the state does not say whether automation is on: it is off"
+            self._greeting = (
+                "the state does not say whether automation is on: it is off, signals are only "
+                "watched; `tercel automation on` (or --automation at the start) trades them"
+            )
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}

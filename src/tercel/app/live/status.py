@@ -101,6 +101,7 @@ def _blocked(session: Session, breakers: BreakersStatus) -> Iterator[str]:
         (not flags.automation, Refusal.AUTOMATION_OFF),
         (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
         (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
+        (session.parts.unreadable_ms > 0, Refusal.UNHEALTHY_FEED),
     ):
         if is_so:
             yield refusal.name.lower()

@@ -92,6 +92,7 @@ def journal(
     as_json: Annotated[
         bool, typer.Option("--json", help="Every field, one JSON object a line.")
     ] = False,
+    folder: shared.SessionFolder = None,
     overrides: shared.OneSetting = None,
     config: shared.SettingsFile = None,
 ) -> None:
@@ -100,14 +101,11 @@ def journal(
     The journal is the one of the settings (`journal.url`, else a file in `session.folder`), and may
     be read while a session writes it.
     """
-    from pathlib import Path
-
     from tercel import bootstrap
+    from tercel.bootstrap.live import session_folder, with_folder
 
-    settings = bootstrap.load_settings(config, overrides or ())
-    opened = bootstrap.open_journal(
-        settings.journal.url, Path(settings.session.folder).expanduser(), create=False
-    )
+    settings = with_folder(bootstrap.load_settings(config, overrides or ()), folder)
+    opened = bootstrap.open_journal(settings.journal.url, session_folder(settings), create=False)
     found = asyncio.run(_read(opened, kind, session, symbol, last or None))
     if as_json:
         for row in found:

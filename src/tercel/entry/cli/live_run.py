@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tercel.entry.cli.live_view import View
 
 LOG_FILE = "session.log"
-"""In the session's folder, while the screen shows the view."""
+"""In the session's folder; with log.format=json the log goes to standard error instead."""
 VIEW_SECONDS = 0.5
 """Between two looks of the view."""
 
@@ -110,8 +110,9 @@ async def trade_live(desk: Desk, request: RunRequest, asked: LiveAsked) -> int:
     watched = _Watched(view, desk.clock)
     control = control_server(settings, watched.answer)
     control.claim()
-    on_screen = terminal.console().is_terminal
-    start_logs(settings, control.folder / LOG_FILE if on_screen else None)
+    # The view tells what a person should know; the log has it for programs.
+    to_file = settings.log.format != "json"
+    start_logs(settings, control.folder / LOG_FILE if to_file else None)
     try:
         live = await live_session(settings, _choice(request, asked), clock, watched.told)
         watched.meet(live)

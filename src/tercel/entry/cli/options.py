@@ -47,4 +47,8 @@ OneSetting = Annotated[
 Lake = Annotated[
     Path | None, typer.Option(help="Folder of the lake; default: that of the settings.")
 ]
+SessionFolder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="Folder of the session; default: session.folder."),
+]
 Runs = Annotated[Path | None, typer.Option(help="Folder the run folder goes into.")]

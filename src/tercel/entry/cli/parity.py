@@ -45,6 +45,7 @@ def parity(
     force: Annotated[
         bool, typer.Option("--force", help="Go on though the code has changed since the session.")
     ] = False,
+    folder: shared.SessionFolder = None,
     overrides: shared.OneSetting = None,
     config: shared.SettingsFile = None,
 ) -> None:
@@ -54,19 +55,17 @@ def parity(
     trade must come out as it was journaled. Then the bars go through a backtest with the same
     settings, and trades are compared one by one: what differs is told by cause.
     """
-    from pathlib import Path
-
     from tercel import bootstrap
     from tercel.app.live.parity import check_readable, decide_again
     from tercel.app.live.session_row import changes_since, plan_from_row
     from tercel.app.live.trade_parity import compare_with_backtest
+    from tercel.bootstrap.live import session_folder, with_folder
 
     every = [*(overrides or ())]
     if tolerance_r is not None:
         every.append(f"parity.tolerance_r={tolerance_r:g}")
-    settings = bootstrap.load_settings(config, every)
-    folder = Path(settings.session.folder).expanduser()
-    record = asyncio.run(_read(settings, folder, session))
+    settings = with_folder(bootstrap.load_settings(config, every), folder)
+    record = asyncio.run(_read(settings, session_folder(settings), session))
     check_readable(record)
     plan = plan_from_row(record.row)
     changes = changes_since(record.row, plan)

@@ -90,6 +90,9 @@ def run(
     tercel run --mode paper --strategy three_r --symbols BTCUSDT,ETHUSDT
 
     tercel run --mode live --venue-url http://127.0.0.1:9101 --automation
+
+    Paper and live need the extra that `make live` installs. Automation is off until it is switched
+    on, by --automation or by `tercel automation on` from a second terminal.
     """
     if mode not in MODES:
         raise UserError(f"--mode {mode}: not one of {', '.join(MODES)}")
@@ -97,6 +100,8 @@ def run(
         raise UserError(f"--speed {speed:g}: use more than 0, and at most {SPEED_MAX:g}")
     if mode == "live" and replay:
         raise UserError("a replay sends no order anywhere: leave --mode live out")
+    if venue_url is not None and replay:
+        raise UserError("a replay plays bars of the lake: leave --venue-url out, or --replay")
     asked = _Asked(strategy, symbols, venue, timeframe, start, end, costs)
     terminal.say_if_cold()
     every = with_cash(overrides, cash)
@@ -190,7 +195,15 @@ async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool)
     replay = replay_session(desk.settings, prepared, number, rehearsal.told)
     try:
         first = session_row(replay.session, desk.settings, desk.clock.now_ms())
-        return await rehearsal.play(replay, first, desk.progress)
+        played = await rehearsal.play(replay, first, desk.progress)
+        if keeps:
+            console.print(
+                f"session {number}: `tercel journal trades {number}`, `tercel parity {number}`",
+                soft_wrap=True,
+                markup=False,
+                highlight=False,
+            )
+        return played
     finally:
         await journal.close()
         await state.close()
@@ -213,12 +226,14 @@ def _show(found: Rehearsed) -> None:
     console = terminal.console()
     net = float(found.trades["net_quote"].sum()) if len(found.trades) else 0.0
     console.print(
-        f"{found.minutes:,} bars, {len(found.trades):,} trades, net {net:+,.2f}", highlight=False
+        f"{found.minutes:,} bars, {len(found.trades):,} trades, net {net:+,.2f} in quote currency",
+        highlight=False,
     )
     if found.ended_early:
         raise UserError(f"the session ended before the data did: {found.ended_early}")
     if found.is_equal:
-        console.print("the same trades as the backtest, to the last bit", highlight=False)
+        told = "the same trades as a backtest of these bars, to the last bit"
+        console.print(told, highlight=False)
         return
-    console.print(f"not the backtest's trades: {found.first_difference()}", highlight=False)
+    console.print(f"not the trades of a backtest: {found.first_difference()}", highlight=False)
     raise typer.Exit(1)

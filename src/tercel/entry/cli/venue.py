@@ -30,6 +30,7 @@ DATES = ("now", "data")
 HISTORY_DAYS = 30
 SYNTHETIC_DAYS = 8
 SPEED_MAX = 10_000.0
+PORT_MAX = 65_535
 NOTIONAL_MIN_QUOTE = 5
 """Of a symbol whose rules the settings do not list."""
 
@@ -91,6 +92,8 @@ def venue(
     from tercel.adapters.simulator.mounts.sockets import check_host
 
     _check(protocol, data, dates, speed)
+    if not 0 <= port <= PORT_MAX:
+        raise UserError(f"--port {port}: use 0 to {PORT_MAX}")
     place = Place(check_host(host, may_be_public=allow_remote), port, speed)
     plan = check_plan(read_plan(faults)) if faults is not None else None
     own = bootstrap.load_settings(config, settings or ()).with_lake(lake)
