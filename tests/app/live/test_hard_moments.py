@@ -459,3 +459,59 @@ def test_a_timer_that_asks_nothing_changes_nothing() -> None:
     assert scene.session.kept == kept
     assert order.asked_ms == asked_ms
     assert scene.of(QueryOrder) == []
+
+
+@pytest.mark.parametrize("slot", [Slot.TARGET_1, Slot.STOP])
+def test_exits_that_the_venue_ends_at_once_are_not_sent_without_end(slot: Slot) -> None:
+    """Each is taken and expires in the same answer: replaced once, then at a pace; a position that
+    cannot be protected is closed.
+    """
+    scene = Scene()
+    expired = Answer(Outcome.DONE, "9", OrderPhase.EXPIRED)
+    scene.venue.script("place", expired, slot, times=FOR_EVER)
+    scene.bar(ask=Ask())
+    scene.wait(5_000)
+    assert len(scene.placed(slot)) < 12
+    assert scene.at() == (1.0 if slot is Slot.TARGET_1 else 0.0)
+
+
+def test_a_late_stop_of_an_earlier_trade_does_not_close_the_next_one() -> None:
+    """A long is closed by somebody and its stop's fill is told a trade later, when another long of
+    the same stream is open: that one keeps its size and its stop.
+    """
+    scene = Scene().enter()
+    old = scene.venue.orders[scene.stop_id()]
+    scene.venue.positions.clear()
+    for order in scene.venue.resting():
+        order.phase = OrderPhase.CANCELLED
+    scene.bar()
+    scene.wait(12_000)
+    scene.bar()
+    scene.bar(ask=Ask())
+    assert scene.held() == 1.0
+    request = old.request
+    fill = VenueFill("777", request.client_id, old.venue_id, "BTCUSDT", -1, 90.0, 1.0, 0.0, False,
+                     scene.now)  # fmt: skip
+    scene.hand(Filled(scene.now, fill))
+    scene.wait(20_000)
+    assert scene.held() == scene.at() == 1.0
+    assert len(scene.venue.resting(Slot.STOP)) == 1
+
+
+def test_a_venue_that_cannot_be_read_is_told_once_a_minute_and_blocks_entries() -> None:
+    scene = Scene().enter()
+    scene.venue.script("read", refused(), times=FOR_EVER)
+    scene.hand(FeedNews(scene.now, "user", False, "gone"))
+    scene.wait(50_000)
+    assert len(scene.of(ReadVenue)) > 5
+    assert len(scene.alerts(AlertCode.VENUE_UNREADABLE)) == 1
+    assert scene.session.parts.unreadable_ms > 0
+
+
+def test_resume_does_not_unlatch_a_kill() -> None:
+    scene = Scene().enter()
+    scene.ask(Operation.KILL)
+    scene.wait(3_000)
+    scene.ask(Operation.RESUME)
+    assert len(scene.alerts(AlertCode.REFUSED_OPERATION)) == 1
+    assert scene.alerts(AlertCode.RESUMED) == []

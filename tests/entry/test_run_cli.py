@@ -1,0 +1,48 @@
+"""`tercel run` as a user types it, as far as no network is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.entry.conftest import Run
+
+REPLAY = "run --replay --strategy swing --symbols BTCUSDT --venue synthetic"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run --mode real", "not one of paper, live"),
+        ("run --replay --mode live", "a replay sends no order anywhere"),
+        ("run --replay --venue-url http://127.0.0.1:1", "a replay plays bars of the lake"),
+        ("run --speed 5", "--speed is for a replay, or for a simulated exchange"),
+        ("run --replay --speed -1", "use more than 0"),
+        ("run --from 2024-01-01", "--from is for a replay"),
+        ("run --replay --symbols ,", "name at least one --strategy"),
+        ("run --replay --strategy nobody", "no strategy 'nobody'"),
+        ("venue --port 99999", "--port 99999: use 0 to 65535"),
+    ],
+)
+def test_a_mistake_is_one_line(run: Run, words: str, told: str) -> None:
+    code, _, text = run(words)
+    assert code == 2
+    assert told in " ".join(text.split())
+
+
+def test_a_replay_equals_the_backtest_and_names_its_session(run: Run, tmp_path: Path) -> None:
+    code, text, _ = run(f"{REPLAY} --folder {tmp_path / 'session'}")
+    told = " ".join(text.split())
+    assert code == 0
+    assert "the same trades as a backtest of these bars, to the last bit" in told
+    number = told.split("session ")[-1].split(":")[0]
+    code, shown, _ = run(f"journal sessions --folder {tmp_path / 'session'} --json")
+    assert code == 0
+    assert number in shown
+
+
+def test_a_replay_without_a_journal_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    code, text, _ = run(f"{REPLAY} --no-journal --folder {tmp_path / 'session'}")
+    assert code == 0
+    assert "tercel parity" not in text
+    assert not (tmp_path / "session" / "journal.sqlite").exists()
