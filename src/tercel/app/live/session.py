@@ -235,7 +235,8 @@ class Session:
         spread = (view.ask - view.bid) / (0.5 * (view.ask + view.bid)) if view.bid > 0.0 else 0.0
         checks = (
             (bool(flags.kill_latched), Refusal.KILLED),
-            (not flags.automation, Refusal.AUTOMATION_OFF),
+            # A stopped account says so itself, by the breaker that stopped it.
+            (not flags.automation and not self._is_halted(), Refusal.AUTOMATION_OFF),
             (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
             (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
             (flags.is_overloaded, Refusal.STALE_DATA),
@@ -247,6 +248,10 @@ class Session:
             (rules.nets_positions and self._is_taken(k, symbol), Refusal.SYMBOL_TAKEN),
         )
         return next((refusal for objects, refusal in checks if objects), Refusal.NONE)
+
+    def _is_halted(self) -> bool:
+        account = self.parts.desk.account
+        return bool(account.halted) or bool(account.exhausted)
 
     def _is_taken(self, k: int, symbol: str) -> bool:
         """Whether another stream holds the symbol, or is about to."""
