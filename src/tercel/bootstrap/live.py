@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from tercel.bootstrap import open_context, open_journal, open_lake, open_promotions, open_state
 from tercel.domain.errors import UserError, VenueError
 
@@ -86,10 +84,8 @@ def replay_session(
     from tercel.adapters.simulator.bars import BarExchange
     from tercel.app.live.parts import BesideRules, SessionRules
     from tercel.app.live.plan import plan_of
-    from tercel.app.live.replay import Replay, ReplaySeries
+    from tercel.app.live.replay import Replay, series_of, stream_settings
     from tercel.app.live.session import Session, SessionMemory
-    from tercel.app.signals import unknown_context
-    from tercel.core.records import STREAM
     from tercel.domain.session_state import SessionState
 
     plan = plan_of(prepared)
@@ -105,18 +101,8 @@ def replay_session(
         every_evaluation=settings.journal.evaluations == "all",
         automation_at_start=True,
     )
-    records = np.zeros(len(plan.streams), STREAM)
-    for number, stream in enumerate(plan.streams):
-        records[number] = stream.settings
-        records[number]["bar_ms"] = plan.bar_ms
-    leaders = {stream.series: number for number, stream in reversed(list(enumerate(plan.streams)))}
-    series = []
-    for row in range(len(plan.series)):
-        spec = prepared.specs[leaders[row]]
-        contexts = unknown_context() if spec.contexts is None else spec.contexts
-        series.append(ReplaySeries(spec.series.bars, contexts))
     made = Session(plan, rules, SessionMemory(SessionState(), session))
-    return Replay(made, BarExchange(records), series, told=told)
+    return Replay(made, BarExchange(stream_settings(plan)), series_of(prepared), told=told)
 
 
 async def live_session(

@@ -122,16 +122,6 @@ class SessionState:
         return replace(self, active_position=(), orders=(), kernel=None)
 
 
-SCORE_CACHES: tuple[str, ...] = (
-    "funding_rate_cache",
-    "oi_cache",
-    "ls_ratio_cache",
-    "fear_greed_cache",
-    "onchain_flow_cache",
-)
-"""Fields that are caches of outside feeds."""
-
-
 @dataclass(frozen=True, slots=True)
 class StateRead:
     """A full snapshot, and what was missing or unreadable in the store."""
