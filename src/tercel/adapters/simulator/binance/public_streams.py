@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tercel.adapters.simulator.binance.candles import Candle
 from tercel.adapters.simulator.binance.channels import Channel
@@ -88,15 +88,7 @@ class PublicStreams:
 
     def receive(self, session: StreamSession, text: str, now_ms: int) -> None:
         """A frame of the client: {"method", "params", "id"}."""
-        asked: Json = {}
-        try:
-            asked = read_frame(text)
-            result = self._follow(session, asked)
-        except SubscriptionError as error:
-            told = {"code": error.code, "msg": str(error)}
-            session.send({"error": told, "id": asked.get("id")}, now_ms)
-        else:
-            session.send({"result": result, "id": asked["id"]}, now_ms)
+        session.send(answer_frame(text, lambda asked: self._follow(session, asked)), now_ms)
 
     def _follow(self, session: StreamSession, asked: Json) -> Json:
         names = asked.get("params", [])
@@ -115,6 +107,16 @@ class PublicStreams:
                 "`LIST_SUBSCRIPTIONS`"
             )
         return None
+
+
+def answer_frame(text: str, follow: Callable[[Json], Json]) -> Json:
+    """What a connection is answered to a frame of its client: `follow` carries the request out."""
+    asked: Json = {}
+    try:
+        asked = read_frame(text)
+        return {"result": follow(asked), "id": asked["id"]}
+    except SubscriptionError as error:
+        return {"error": {"code": error.code, "msg": str(error)}, "id": asked.get("id")}
 
 
 def read_frame(text: str) -> Json:

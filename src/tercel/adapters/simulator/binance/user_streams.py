@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tercel.adapters.simulator.binance.public_streams import SubscriptionError, read_frame
+from tercel.adapters.simulator.binance.public_streams import SubscriptionError, answer_frame
 from tercel.adapters.simulator.binance.sessions import StreamSession
 from tercel.adapters.simulator.binance.state import VenueState
 from tercel.adapters.simulator.binance.user_events import listen_key_expired, user_events
@@ -69,15 +69,7 @@ class UserStreams:
 
     def receive(self, session: StreamSession, text: str, now_ms: int) -> None:
         """A frame of the client on /private: SUBSCRIBE with listen keys."""
-        asked: Json = {}
-        try:
-            asked = read_frame(text)
-            result = self._follow(session, asked)
-        except SubscriptionError as error:
-            told = {"code": error.code, "msg": str(error)}
-            session.send({"error": told, "id": asked.get("id")}, now_ms)
-        else:
-            session.send({"result": result, "id": asked["id"]}, now_ms)
+        session.send(answer_frame(text, lambda asked: self._follow(session, asked)), now_ms)
 
     def _follow(self, session: StreamSession, asked: Json) -> Json:
         keys = asked.get("params", [])
