@@ -2,6 +2,8 @@
 #
 # Everything lives in .venv, made from the lock files with hashes checked: the base install in `make demo`, and
 # what tests need on top in `make test`. PYTHON chooses the interpreter (3.11 or newer).
+# `--no-deps`: a lock names everything already, and pip would look for `coverage[toml]`, which a package asks for,
+# in the newest release instead of the locked one, and refuse it for want of a hash.
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,24 +36,24 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: $(BIN)/python requirements.lock pyproject.toml
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/.base ## Install Tercel into .venv
 
 venues: $(VENV)/.base ## The extra for REST downloads: ccxt
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-venues.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-venues.lock
 
 live: $(VENV)/.base ## The extras of a live session: ccxt, Redis, PostgreSQL
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-live.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-live.lock
 
 ray: $(VENV)/.base ## The extra for a cluster: Ray
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-ray.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-ray.lock
 
 # --- use -------------------------------------------------------------------------------------------------------
 
