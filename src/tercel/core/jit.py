@@ -28,6 +28,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba import types
 
 settings: Any = numba.config
 """numba builds its configuration at run time: no type checker sees its fields."""
@@ -74,6 +75,44 @@ def kernel(function: F) -> F:
     """
     checked = _user_code.get()
     return cast("F", numba.njit(cache=True, nogil=True, boundscheck=checked)(function))
+
+
+class kinds:  # noqa: N801 (a drawer of names, read as `kinds.rows(BAR)`)
+    """What a kernel of one signature takes and gives, out of dtypes."""
+
+    number = types.int64
+    numbers = types.Array(types.int64, 1, "C")
+
+    @staticmethod
+    def rows(dtype: np.dtype[Any]) -> Any:
+        """An array of records."""
+        return types.Array(numba.from_dtype(dtype), 1, "C")
+
+    @staticmethod
+    def function(*records: np.dtype[Any]) -> Any:
+        """A kernel of such records that returns nothing."""
+        return types.FunctionType(types.void(*(numba.from_dtype(dtype) for dtype in records)))
+
+    @staticmethod
+    def named(of: type[tuple[Any, ...]], *fields: Any) -> Any:
+        """A NamedTuple of such fields."""
+        return cast("Any", types).NamedTuple(fields, of)
+
+
+def kernel_of(given: Any, *taken: Any) -> Callable[[F], F]:
+    """`kernel` for one signature, compiled at once. Only so a function that takes a function is
+    found in the cache: where numba finds the types itself, each function has a type of its own.
+    """
+
+    def compiled(function: F) -> F:
+        return cast("F", numba.njit(given(*taken), cache=True, nogil=True)(function))
+
+    return compiled
+
+
+def is_compiled(function: Callable[..., Any]) -> bool:
+    """Whether it went through `kernel`, and kernels are compiled."""
+    return hasattr(function, "py_func")
 
 
 def hash_sources(files: Iterable[Path]) -> str:

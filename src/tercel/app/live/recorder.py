@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tercel.app.live.plan import SessionPlan
+from tercel.app.live.signals import SignalMaker
 from tercel.app.live.wire import encode_event
 from tercel.app.live.working import WorkingOrder
 from tercel.core.codes import ExitReason, OrderKind, Refusal, Slot
@@ -38,13 +39,9 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def view_of(state: Any) -> str:
-    """The values that a strategy last looked at, as JSON."""
-    if "view" not in (state.dtype.names or ()):
-        return "{}"
-    view = state["view"]
-    named = zip(view.dtype.names or (), view.item(), strict=True)
-    return json.dumps({name: None if value != value else value for name, value in named})
+def _digest(signal: bytes) -> str:
+    """What tells a SIGNAL record from others."""
+    return hashlib.sha256(signal).hexdigest()[:16]
 
 
 class Recorder:
@@ -56,6 +53,10 @@ class Recorder:
         self._every = every_evaluation
         self._inputs = 0
         self._rows: list[JournalRow] = []
+        self._labels = [
+            (stream.label.strategy, stream.label.symbol, stream.strategy.reasons)
+            for stream in plan.streams
+        ]
 
     def take(self) -> tuple[JournalRow, ...]:
         """The rows since the last call."""
@@ -71,27 +72,57 @@ class Recorder:
         )
         self._rows.insert(0, row)
 
-    def evaluation(self, k: int, time: int, signal: Any, told: tuple[str, str, str]) -> None:
-        """A strategy looked at a bar; `told` is (decision, refusal, view)."""
+    def evaluation(self, k: int, time: int, maker: SignalMaker, told: tuple[str, str]) -> None:
+        """The strategy of stream `k` looked at a bar; `told` is (decision, refusal)."""
+        signal = maker.signals[k]
         side = int(signal["side"])
         if not self._every and side == 0:
             return
-        stream = self._plan.streams[k]
-        digest = hashlib.sha256(signal.tobytes()).hexdigest()[:16]
+        strategy, symbol, reasons = self._labels[k]
         self._rows.append(
             EvaluationRow(
                 self._session,
                 time,
                 k,
-                stream.label.strategy,
-                stream.label.symbol,
+                strategy,
+                symbol,
                 side,
-                stream.strategy.reasons[int(signal["reason"])],
+                reasons[int(signal["reason"])],
                 _known(float(signal["score"])),
                 *told,
-                digest,
+                maker.views()[k],
+                _digest(signal.tobytes()),
             )
         )
+
+    def quiet_evaluations(self, time: int, streams: Sequence[int], maker: SignalMaker) -> None:
+        """The strategies of `streams` looked at a bar, asked for nothing, nothing was decided.
+
+        Hundreds of them at each bar: fields are read off all signals at once.
+        """
+        if not self._every:
+            return
+        signals, views = maker.signals, maker.views()
+        given, scores = signals["reason"].tolist(), signals["score"].tolist()
+        raw, size = signals.tobytes(), signals.itemsize
+        for k in streams:
+            strategy, symbol, reasons = self._labels[k]
+            self._rows.append(
+                EvaluationRow(
+                    self._session,
+                    time,
+                    k,
+                    strategy,
+                    symbol,
+                    0,
+                    reasons[given[k]],
+                    _known(scores[k]),
+                    "none",
+                    "",
+                    views[k],
+                    _digest(raw[k * size : (k + 1) * size]),
+                )
+            )
 
     def signal(self, k: int, time: int, price: float, signal: Any) -> None:
         """A signal with a side."""

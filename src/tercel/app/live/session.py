@@ -188,12 +188,10 @@ class Session:
         stopped = parts.desk.settle(board, self._asked)
         if stopped != Refusal.NONE:
             self.operator.on_halt(stopped)
-        for k in range(len(parts.desk.rows)):
-            if parts.desk.awake[k]:
-                self._turns.append(Decide(event.time_ms, k))
-            elif parts.plan.streams[k].series in event.series:
-                self._note_evaluation(k, "none", Refusal.NONE)
+        awake = parts.desk.awake.tolist()
+        self._turns.extend(Decide(event.time_ms, k) for k, decides in enumerate(awake) if decides)
         self._turns.append(MinuteEnded(event.time_ms))
+        self._note_quiet(set(event.series))
         self.execution.sync_busy()
 
     def _watch(self, board: Any) -> None:
@@ -294,11 +292,18 @@ class Session:
             parts.changed = True
         self.execution.sync(k)
 
+    def _note_quiet(self, present: set[int]) -> None:
+        """Evaluations of the streams that had a bar, asked for nothing and have nothing at work."""
+        parts = self.parts
+        streams, awake = parts.plan.streams, parts.desk.awake.tolist()
+        quiet = [k for k, row in enumerate(streams) if not awake[k] and row.series in present]
+        parts.recorder.quiet_evaluations(self._close_time, quiet, self.maker)
+
     def _note_evaluation(self, k: int, decision: str, refusal: Refusal) -> None:
         parts, signal = self.parts, self.maker.signals[k]
         recorder = parts.recorder
         told = refusal.name.lower() if refusal else ""
-        recorder.evaluation(k, self._close_time, signal, (decision, told, self.maker.view(k)))
+        recorder.evaluation(k, self._close_time, self.maker, (decision, told))
         if signal["side"] == Side.NONE:
             return
         price = float(self._board.rows[parts.plan.streams[k].series].bar.close)
