@@ -31,6 +31,8 @@ QUIET_MINUTES = 45
 SETTLE_MINUTES = 4
 """After the last close: consistent by then."""
 FAULTS_MAX = 24
+DEATHS_AIMED = 8
+"""Deaths of a plan that aims at states: without them there is no recovery to aim at."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,10 @@ def plan_of(seed: int, codes: Sequence[FaultCode] = PLAYED) -> FaultPlan:
     plan = drawn_plan(seed, codes, duration_ms=duration, faults_max=FAULTS_MAX)
     draw = np.random.default_rng([seed, 3])
     if seed % 4 == 1:
-        return replace(plan, faults=tuple(_aimed(fault, draw) for fault in plan.faults))
+        aimed = tuple(_aimed(fault, draw) for fault in plan.faults)
+        moments = np.sort(draw.integers(duration, size=DEATHS_AIMED)).tolist()
+        deaths = tuple(Fault(FaultCode.P1, When(after_ms=moment)) for moment in moments)
+        return replace(plan, faults=(*aimed, *deaths))
     if seed % 4 == 3:
         few = plan.faults[: 1 + int(draw.integers(3))]
         return replace(plan, faults=tuple(_storming(fault, draw) for fault in few))

@@ -63,6 +63,8 @@ SILENCE_MS = 60_000
 BAR_MS = 65_000
 """Until the next bar has had the venue read."""
 RESEND_MS = 5_000
+RECOVERING_MS = 20_000
+"""A session that goes on from what was kept recovers for so long: what it found is put in order."""
 
 
 class Trouble(Calm):
@@ -123,8 +125,9 @@ class Trouble(Calm):
 
     def state(self) -> str:
         """What the session is doing."""
-        session = self._world.session
-        if session is None or not session.is_ready:
+        world, session = self._world, self._world.session
+        is_fresh = world.crashes > 0 and world.now - world.started_ms < RECOVERING_MS
+        if session is None or not session.is_ready or is_fresh:
             return "recovering"
         streams = session.parts.desk.streams
         status = streams["orders"]["status"]
