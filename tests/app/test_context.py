@@ -392,3 +392,16 @@ def test_real_settlements_join_exactly_at_0_8_and_16(venue: str) -> None:
     by_time = dict(zip(funding.time.tolist(), funding.value.tolist(), strict=True))
     np.testing.assert_array_equal(rate, [by_time[int(time)] for time in settled])
     assert found.joined["funding_rate"].known_share == 1.0
+
+
+def test_of_two_sources_that_know_as_many_bars_the_one_that_goes_on_is_taken() -> None:
+    """An archive that ended an hour before the first bar is not too old for any of them yet."""
+    bars = series_of(60)
+    ended = ContextKey("open_interest", "binance-usdm", "BTCUSDT", "metrics")
+    going_on = dataclasses.replace(ended, source="rest-5m")
+    times = [START + step * 5 * MINUTE_MS for step in range(-24, 12)]
+    archive = rows(ended, times[:12], [1.0] * 12)
+    told = rows(going_on, times, [2.0] * len(times))
+    found = joined(bars, archive, told)
+    assert (found.rows["open_interest"] == 2.0).all()
+    assert found.joined["open_interest"].source == str(going_on)

@@ -1,7 +1,8 @@
 """Context joined to bars: at the close of each bar, what had been published by then.
 
 1. For each kind, the venues that may speak for the series, in order; the first whose values know
-   any of the bars is taken, whole: two sources are never mixed in one run.
+   any of the bars is taken, whole: two sources are never mixed in one run. Of two sources of one
+   venue that know about equally many bars the finer is taken, then the one with more rows.
 2. As of a bar's close (open_time + bar_ms) counts the last row with time <= close, unless it is
    older than the kind's maximum age: then the value is unknown.
 3. Moves over the last hour are the value as of the close against the value as of an hour before.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,8 @@ BTC_TIMEFRAMES = ("1m", "5m")
 FILL_ROWS = 4096
 """Rows copied at once into the records: 4096 of 72 bytes stay in the processor's cache."""
 KNOWN_SHARE_TOLERANCE = 0.01
-"""Of sources that know about equally many bars (fraction of all bars), the finer is taken."""
+"""Of sources that know about equally many bars (fraction of all bars), the finer is taken, then
+the one with more rows: the other ended, and its last value is only not too old yet."""
 
 FIELDS: dict[str, str] = {
     "funding_rate": "funding_rate",
@@ -47,6 +49,20 @@ FIELDS: dict[str, str] = {
     "dollar_index": "dollar_move_1h",
 }
 """Kind -> the field of CONTEXT that it fills."""
+
+
+class ContextShelf(Protocol):
+    """Where rows are read from: a ContextStore, or what a session holds in memory."""
+
+    def keys(self) -> list[ContextKey]:
+        """Every series, sorted."""
+        ...
+
+    def read(
+        self, key: ContextKey, start_ms: int | None = None, end_ms: int | None = None
+    ) -> ContextSeries:
+        """Rows with start <= time < end, as ContextStore has it. Raises DataError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +95,46 @@ def context_rows(
     A synthetic series is shown synthetic context alone, and a real one never any.
     """
     closes = series.bars["open_time"] + series.key.bar_ms
-    found: dict[str, tuple[Values, JoinedContext]] = {}
-    funding_time: Times | None = None
+    columns, joined = _published(store, series.key, closes, settings)
+    move = _btc_move(bar_store, series, closes)
+    if move is not None:
+        columns["btc_move_1h"], joined["btc_move_1h"] = move
+    if not columns:
+        return ContextRows(unknown_context(), {})
+    return ContextRows(_as_records(columns, len(closes)), joined)
+
+
+def published_rows(
+    store: ContextShelf, key: SeriesKey, closes: Times, settings: ContextSettings
+) -> Records:
+    """(closes,) CONTEXT of `key` at each of `closes`, ms UTC in order, without BTC's move, which
+    bars tell: what `context_rows` joins, for bars that have yet to close. Raises DataError.
+    """
+    columns, _ = _published(store, key, closes, settings)
+    return _as_records(columns, len(closes))
+
+
+_Columns = dict[str, npt.NDArray[Any]]
+
+
+def _published(
+    store: ContextShelf, bars: SeriesKey, closes: Times, settings: ContextSettings
+) -> tuple[_Columns, dict[str, JoinedContext]]:
+    """Field of CONTEXT -> its values at the closes, and where they came from."""
+    columns: _Columns = {}
+    joined: dict[str, JoinedContext] = {}
     keys = store.keys()
     for kind, name in FIELDS.items():
         of_kind = [key for key in keys if key.kind == kind]
-        best = _best(store, of_kind, series.key, closes, settings)
+        best = _best(store, of_kind, bars, closes, settings)
         if best is None:
             continue
-        found[name] = (best.values, best.told())
+        columns[name], joined[name] = best.values, best.told()
         if kind == "funding_rate":
             age_ms = settings.age_ms_max(kind)
-            funding_time = _spread(best.series.time, best.series.time, closes, age_ms, 0)
-    move = _btc_move(bar_store, series, closes)
-    if move is not None:
-        found["btc_move_1h"] = move
-    if not found:
-        return ContextRows(unknown_context(), {})
-    columns: dict[str, npt.NDArray[Any]] = {name: values for name, (values, _) in found.items()}
-    if funding_time is not None:
-        columns["funding_time"] = funding_time
-    joined = {name: told for name, (_, told) in found.items()}
-    return ContextRows(_as_records(columns, len(closes)), joined)
+            time = best.series.time
+            columns["funding_time"] = _spread(time, time, closes, age_ms, 0)
+    return columns, joined
 
 
 def as_of(time: Times, value: Values, moments: Times, age_ms_max: int) -> Values:
@@ -159,7 +193,7 @@ class _Candidate:
 
 
 def _best(
-    store: ContextStore,
+    store: ContextShelf,
     keys: Sequence[ContextKey],
     bars: SeriesKey,
     closes: Times,
@@ -174,7 +208,7 @@ def _best(
             enough = max(one.known for one in candidates) - KNOWN_SHARE_TOLERANCE * len(closes)
             return min(
                 (one for one in candidates if one.known >= enough),
-                key=lambda one: (one.series.spacing_ms, one.series.key),
+                key=lambda one: (one.series.spacing_ms, -len(one.series), one.series.key),
             )
     return None
 
@@ -192,7 +226,7 @@ def _speakers(kind: str, bars: SeriesKey) -> list[tuple[str, str]]:
     return [(venue, bars.symbol) for venue in dict.fromkeys((bars.venue, *FALLBACK_VENUES, *last))]
 
 
-def _join(store: ContextStore, key: ContextKey, closes: Times, age_ms_max: int) -> _Candidate:
+def _join(store: ContextShelf, key: ContextKey, closes: Times, age_ms_max: int) -> _Candidate:
     """`key` as of the closes."""
     moves = FIELDS[key.kind].endswith("_move_1h")
     earliest = int(closes[0]) - age_ms_max - (HOUR_MS if moves else 0)

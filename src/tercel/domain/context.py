@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.domain.bars import VENUES
+from tercel.domain.times import MINUTE_MS
 
 ALL = "all"
 """Venue of what is counted over all exchanges, and symbol of what no symbol is meant by."""
@@ -41,6 +42,13 @@ CONTEXT_KINDS = (
 
 MARKET_WIDE_KINDS = ("fear_greed", "sp500", "dollar_index")
 """Kinds of no symbol: their key has ALL for venue and symbol, and they are joined to every one."""
+
+SNAPSHOT_DELAY_MS = 5 * MINUTE_MS
+"""Binance does not say when a row of its five-minute snapshots of open interest and long/short
+ratio appeared: one period after its stamp, here, in an imported file as in a live session.
+"""
+LATE_MS_MAX = 1000
+"""A settlement stamped at most this late is put on its minute: the venue wrote it down then."""
 
 Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -99,3 +107,10 @@ class ContextSeries:
             return 0
         middle = (len(steps) - 1) // 2
         return int(np.partition(steps, middle)[middle])
+
+
+def on_the_minute(stamps: Times) -> tuple[Times, int]:
+    """Stamps up to LATE_MS_MAX after a whole minute put on it, and how many that were."""
+    late = stamps % MINUTE_MS
+    moved = (late > 0) & (late <= LATE_MS_MAX)
+    return np.where(moved, stamps - late, stamps), int(moved.sum())

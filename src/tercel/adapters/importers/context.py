@@ -15,15 +15,12 @@ from tercel.adapters.importers.content import ENDINGS, read_table
 from tercel.adapters.importers.context_shapes import Shape, plain_names, shapes_of
 from tercel.adapters.importers.tables import find_columns, read_numbers, read_times
 from tercel.app.ports import Clock, FileContext, NotBarsError, NotContextError, SourceHints
-from tercel.domain.context import ContextSeries, Times
+from tercel.domain.context import ContextSeries, on_the_minute
 from tercel.domain.errors import DataError
 from tercel.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     import polars as pl
-
-LATE_MS_MAX = 1000
-"""A settlement stamped at most this late is put on its minute: the venue wrote it down then."""
 
 
 class ContextFileReader:
@@ -63,7 +60,7 @@ class ContextFileReader:
         notes = [f"{shape.key.kind} {_known(shape)}"]
         known = stamps + shape.delay_ms
         if shape.is_settlement:
-            known, late = _on_the_minute(known)
+            known, late = on_the_minute(known)
             if late:
                 notes.append("settlements stamped milliseconds late were put on their minute")
         if shape.unit != 1.0:
@@ -105,13 +102,6 @@ def _no_context(
         except NotBarsError as reason:
             return NotContextError(str(reason))
     return NotContextError()
-
-
-def _on_the_minute(stamps: Times) -> tuple[Times, int]:
-    """Stamps up to LATE_MS_MAX after a whole minute put on it, and how many that were."""
-    late = stamps % MINUTE_MS
-    moved = (late > 0) & (late <= LATE_MS_MAX)
-    return np.where(moved, stamps - late, stamps), int(moved.sum())
 
 
 def _known(shape: Shape) -> str:

@@ -23,12 +23,16 @@ from pathlib import Path
 from tercel.adapters.importers import names
 from tercel.app.ports import OtherMarketError, SourceHints
 from tercel.domain.bars import TIMEFRAME_MS
-from tercel.domain.context import ALL, CONTEXT_KINDS, CONTEXT_VENUES, ContextKey
+from tercel.domain.context import (
+    ALL,
+    CONTEXT_KINDS,
+    CONTEXT_VENUES,
+    SNAPSHOT_DELAY_MS,
+    ContextKey,
+)
 from tercel.domain.errors import DataError
-from tercel.domain.times import DAY_MS, MINUTE_MS
+from tercel.domain.times import DAY_MS
 
-METRICS_DELAY_MS = 5 * MINUTE_MS
-"""Binance does not say when a row of its five-minute metrics appeared: one period later, here."""
 PERCENT = 0.01
 
 _COIN_FILE = re.compile(r"([A-Z0-9]+)(?:_all_exchanges|_top_ratio)?_(\d+[mhd])(?:_ohlc)?")
@@ -104,7 +108,7 @@ def _metrics(path: Path, columns: Mapping[str, str], hints: SourceHints) -> tupl
     there = {kind: column for kind, column in _METRICS.items() if column in columns}
     venue, symbol = _market(path, hints) if there else ("", "")
     return tuple(
-        Shape(ContextKey(kind, venue, symbol, "metrics"), "create_time", column, METRICS_DELAY_MS)
+        Shape(ContextKey(kind, venue, symbol, "metrics"), "create_time", column, SNAPSHOT_DELAY_MS)
         for kind, column in there.items()
     )
 
