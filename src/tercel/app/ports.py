@@ -249,6 +249,23 @@ class ContextStore(Protocol):
         ...
 
 
+class ContextSource(Protocol):
+    """What a venue publishes beside its bars, asked over the network."""
+
+    kinds: tuple[str, ...]
+    """Those of CONTEXT_KINDS that it publishes."""
+
+    async def read(self, kind: str, symbol: str, since_ms: int) -> ContextSeries:
+        """Rows that became known at `since_ms` or later, and those that count from a moment to
+        come. Raises VenueError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections. May be called twice."""
+        ...
+
+
 class NotContextError(Exception):
     """A file that holds none of the kinds of context. Its text says why it can hold no bars either,
     and is empty where it may.
