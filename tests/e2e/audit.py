@@ -13,7 +13,7 @@ from typing import Any
 from tests.e2e.programs import SYMBOL, Venue
 
 from tercel.bootstrap import open_journal, open_state
-from tercel.domain.journal import FillRow, IntentRow, TradeRow
+from tercel.domain.journal import FillRow, IntentRow, ScoreRow, TradeRow
 from tercel.domain.session_state import SessionState
 
 LOT = 0.001
@@ -53,6 +53,11 @@ def intents_of(folder: Path) -> list[IntentRow]:
 def trades_of(folder: Path) -> list[TradeRow]:
     """Finished trades of the account itself."""
     return [row for row in asyncio.run(_rows(folder, "trade")) if row.desk == "main"]
+
+
+def scores_of(folder: Path) -> list[ScoreRow]:
+    """External scores that were fetched."""
+    return asyncio.run(_rows(folder, "score"))
 
 
 def state_of(folder: Path) -> SessionState:

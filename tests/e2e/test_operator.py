@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.e2e.audit import check_fills, check_wallet, intents_of
+from tests.e2e.audit import check_fills, check_wallet, intents_of, scores_of, state_of
 from tests.e2e.programs import Session, Venue, tercel, until, venue
 
 pytestmark = pytest.mark.slow
@@ -52,6 +52,7 @@ def test_a_second_terminal_steers_a_session(tmp_path: Path) -> None:
             check_wallet(where, session.folder)
         finally:
             session.program.kill()
+    _check_scores(session.folder)
     slots = {row.slot for row in intents_of(session.folder)}
     assert {"entry", "stop", "target_1", "target_2", "close"} <= slots
 
@@ -73,6 +74,17 @@ def _stop(session: Session, where: Venue) -> None:
     session.until(lambda it: any(each.stop_rests for each in it.positions), "a protected position")
     assert session.program.end(signal.SIGTERM, END_SECONDS) == 0, session.program.said
     assert has_stop(where)
+
+
+def _check_scores(folder: Path) -> None:
+    """Fetched afresh by each session; what a simulated exchange says is not put into the lake."""
+    rows = [row for row in scores_of(folder) if row.name.startswith("open_interest ")]
+    assert {row.session_id for row in rows} >= {row.session_id for row in intents_of(folder)}
+    state = state_of(folder)
+    assert state.oi_cache is not None
+    assert state.ls_ratio_cache is not None
+    assert state.ls_ratio_cache.value == 1.0
+    assert not list(folder.parent.rglob("rest-5m.parquet"))
 
 
 def _kill(session: Session, where: Venue) -> None:

@@ -16,6 +16,7 @@ from tercel.domain.errors import UserError, VenueError
 if TYPE_CHECKING:
     from tercel.adapters.control import ControlServer
     from tercel.app.live.alerts import AlertCode
+    from tercel.app.live.context_keeper import ContextKeeper
     from tercel.app.live.control import Ask
     from tercel.app.live.governor import Governor
     from tercel.app.live.parts import SessionRules
@@ -37,8 +38,6 @@ CONFIRMED = "LIVE_TRADING_CONFIRMED"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Hosts that are this machine."""
 BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-CONTEXT_REFRESH_MS = 3_600_000
-"""Context of the lake is read again so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ async def live_session(
             settings,
             plan,
             (venue, feed, taps, governor),
-            stores,
+            (*stores, _keeper(settings, plan, session_name, (governor, moment))),
             (moment, _clock_warning(session_name, moment, told)),
         )
     except BaseException:
@@ -180,25 +179,27 @@ def _surroundings(
     settings: Settings,
     plan: SessionPlan,
     outside: tuple[Venue, MarketFeed, Taps, Governor],
-    stores: tuple[StateStore, Journal],
+    keeping: tuple[StateStore, Journal, ContextKeeper],
     dating: tuple[_Moment, Warn],
 ) -> Surroundings:
     """What the runner touches; the moment follows the venue's clock from now on."""
     from tercel.adapters.control import KillFile
     from tercel.app.live.bar_collector import BarCollector
+    from tercel.app.live.context_keeper import ScoredState
     from tercel.app.live.health import FeedHealth
-    from tercel.app.live.prepare_live import KnownContext, warm_up
+    from tercel.app.live.prepare_live import warm_up
     from tercel.app.live.runner import Surroundings
     from tercel.app.live.venue_clock import VenueClock
 
     venue, feed, taps, governor = outside
+    state, journal, keeper = keeping
     moment, warn = dating
     own = settings.session
     venue_clock = VenueClock(moment.clock, venue.time_ms, settings.venue.clock_minutes, warn)
     moment.follow(venue_clock)
     venue.on_clock_error(venue_clock.nudge)
     store = open_lake(settings)
-    known = KnownContext(plan, (store, open_context(settings)), settings, CONTEXT_REFRESH_MS)
+    known = keeper.known
     health = FeedHealth(
         plan.symbols, plan.bar_ms, settings.health, own.fresh_ms_max, moment.now_ms()
     )
@@ -206,18 +207,52 @@ def _surroundings(
     async def history() -> list[BarsClosed]:
         return await warm_up(plan, (store, feed), moment.now_ms(), own.warmup_bars, known)
 
+    async def closing() -> None:
+        try:
+            await keeper.close()
+        finally:
+            await governor.close()
+
     return Surroundings(
         venue=venue,
         feed=feed,
-        state=stores[0],
-        journal=stores[1],
+        state=ScoredState(state, keeper),
+        journal=journal,
         clock=venue_clock,
         health=health,
         collector=BarCollector(plan.symbols, own.bar_wait_ms, known, health.view),
         history=history,
-        taps=taps,
-        closing=governor.close,
+        context=keeper,
+        taps=(*taps, known.see),
+        closing=closing,
         kill_file=KillFile(session_folder(settings)),
+    )
+
+
+def _keeper(
+    settings: Settings, plan: SessionPlan, session_name: str, manners: tuple[Governor, Clock]
+) -> ContextKeeper:
+    """What fetches funding, open interest and the long/short ratio; nothing is asked yet."""
+    from tercel.adapters.ccxt.context import CcxtContext
+    from tercel.app.live.context_keeper import ContextKeeper, KeeperRules
+    from tercel.app.live.known_context import KnownContext
+
+    governor, clock = manners
+    venue, refresh = plan.series[0].venue, settings.context_refresh
+    rules = KeeperRules(
+        settings.context,
+        refresh,
+        session_name,
+        warmup_ms=settings.session.warmup_bars * plan.bar_ms,
+        # Another address is a simulated exchange: what it says is no fact about the market.
+        writes_lake=refresh.store and venue not in settings.venue.rest_urls,
+    )
+    return ContextKeeper(
+        KnownContext(plan, settings.context),
+        CcxtContext(venue, settings.venue, governor, clock),
+        open_context(settings),
+        rules,
+        clock,
     )
 
 

@@ -171,6 +171,34 @@ class VenueSettings(Group):
     )
 
 
+class ContextRefreshSettings(Group):
+    """How often what the venue publishes beside its bars is fetched while a session runs."""
+
+    funding_rate_minutes: float = Field(
+        ge=0.5, le=1_440, description="Between two looks for a new funding settlement"
+    )
+    open_interest_minutes: float = Field(
+        ge=0.5, le=1_440, description="Between two looks for new open interest"
+    )
+    long_short_ratio_minutes: float = Field(
+        ge=0.5, le=1_440, description="Between two looks for a new long/short ratio"
+    )
+    lake_minutes: float = Field(
+        ge=1, le=1_440, description="Between two looks at the lake for what was imported meanwhile"
+    )
+    start_seconds_max: float = Field(
+        gt=0, le=600, description="A start waits so long for what the venue publishes, no longer"
+    )
+    store: bool = Field(
+        description="Keep what was fetched in the lake too, at every look at it; never what a "
+        "simulated exchange told"
+    )
+
+    def minutes(self, kind: str) -> float:
+        """Between two looks for a kind of context (domain/context.py)."""
+        return float(getattr(self, f"{kind}_minutes"))
+
+
 class StateSettings(Group):
     """Where the state is kept."""
 

@@ -21,6 +21,7 @@ from tercel.domain.arena_settings import AllocatorSettings, ArenaSettings
 from tercel.domain.errors import ConfigError, UserError
 from tercel.domain.gate_settings import DriftSettings, GateSettings, ValidationSettings
 from tercel.domain.live_settings import (
+    ContextRefreshSettings,
     ExecutionSettings,
     GhostSettings,
     GovernorSettings,
@@ -281,6 +282,7 @@ class Settings(Group):
     governor: GovernorSettings
     health: HealthSettings
     venue: VenueSettings
+    context_refresh: ContextRefreshSettings
     state: StateSettings
     journal: JournalSettings
     parity: ParitySettings

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from tests.app.live.scenes import MINUTE, START, Script, settings
+from tests.app.live.scenes import MINUTE, START, settings
+from tests.context_fakes import FUNDING, MemoryContextStore, rows
 from tests.fakes import MemoryBarStore, make_bars
 
+from tercel.app.context import context_rows
+from tercel.app.live.known_context import KnownContext
 from tercel.app.live.plan import SessionPlan
-from tercel.app.live.prepare_live import KnownContext, live_plan, values_of, warm_up
+from tercel.app.live.prepare_live import live_plan, values_of, warm_up
 from tercel.app.prepare import RunRequest
 from tercel.app.strategies import load_strategy
-from tercel.core.records import BAR, CONTEXT, Records
+from tercel.core.records import Records
 from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.errors import DataError, UserError, VenueError
+from tercel.domain.events import BarsClosed
 from tercel.domain.settings import InstrumentSettings
 
 VENUE = "binance-usdm"
@@ -54,16 +56,25 @@ class Rest:
         return bars[~np.isin(bars["open_time"], list(self.missing))]
 
 
-def unknown(symbol: str, open_time: int) -> Records:
-    return np.full(1, 0, CONTEXT)
-
-
 def plan(request: RunRequest = REQUEST) -> SessionPlan:
     return live_plan(settings(), request, {})
 
 
-async def seen(lake: Lake, rest: Rest, bars: int = 10, **given: Any) -> Any:
-    return await warm_up(plan(**given), (lake, rest), NOW, bars, unknown)  # type: ignore[arg-type]
+def known(request: RunRequest = REQUEST) -> KnownContext:
+    """Nothing but what a test puts there."""
+    return KnownContext(plan(request), settings().context)
+
+
+async def seen(
+    lake: Lake,
+    rest: Rest,
+    bars: int = 10,
+    request: RunRequest = REQUEST,
+    known: KnownContext | None = None,
+) -> list[BarsClosed]:
+    made = plan(request)
+    beside = known or KnownContext(made, settings().context)
+    return await warm_up(made, (lake, rest), NOW, bars, beside)  # type: ignore[arg-type]
 
 
 # --- what is traded -------------------------------------------------------------------------------
@@ -187,45 +198,34 @@ async def test_no_warm_up_asks_for_nothing() -> None:
 # --- context --------------------------------------------------------------------------------------
 
 
-class Counting:
-    """A context store that has nothing, or is damaged."""
-
-    def __init__(self) -> None:
-        self.read_times = 0
-        self.is_damaged = False
-
-    def keys(self) -> list[Any]:
-        self.read_times += 1
-        if self.is_damaged:
-            raise DataError("a damaged file")
-        return []
-
-    def __getattr__(self, name: str) -> Any:
-        self.read_times += 1
-        raise DataError(f"nothing to {name}")
-
-
-@pytest.mark.parametrize("is_damaged", [False, True])
-def test_context_that_cannot_be_read_is_unknown(is_damaged: bool) -> None:
-    """A damaged file of context is no reason to stop trading."""
-    store = Counting()
-    store.is_damaged = is_damaged
-    known = KnownContext(plan(), (Lake(), store), settings(), 3_600_000)
-    row = known("BTCUSDT", START)
-    assert len(row) == 1
-    assert np.isnan(row["funding_rate"][0])
-    assert row.dtype == CONTEXT
+async def test_a_bar_of_the_warm_up_is_shown_what_was_known_at_its_own_close() -> None:
+    """As in a backtest of the same bars: not what is known by now."""
+    end = START + 100 * MINUTE
+    funding = rows(FUNDING, [end - 7 * MINUTE, end - 3 * MINUTE, end + MINUTE], [1e-4, 2e-4, 3e-4])
+    beside = known()
+    beside.note_venue(funding, 0)
+    events = await seen(Lake(), Rest(), known=beside)
+    rates = [float(event.contexts[0]["funding_rate"]) for event in events]
+    np.testing.assert_array_equal(rates, [np.nan] * 2 + [1e-4] * 4 + [2e-4] * 4)
+    bars = BarSeries(
+        SeriesKey(VENUE, "BTCUSDT", "1m"), np.concatenate([e.bars[:1] for e in events]), (), ""
+    )
+    expected = context_rows(
+        MemoryContextStore(funding), MemoryBarStore(), bars, settings().context
+    ).rows
+    assert b"".join(e.contexts[:1].tobytes() for e in events) == expected.tobytes()
 
 
-def test_context_is_read_again_every_so_often() -> None:
-    store = Counting()
-    known = KnownContext(plan(), (Lake(), store), settings(), 3_600_000)
-    known("BTCUSDT", START)
-    after_one = store.read_times
-    for minute in range(1, 60):
-        known("BTCUSDT", START + minute * MINUTE)
-    assert store.read_times == after_one
-    known("BTCUSDT", START + 60 * MINUTE)
-    assert store.read_times == 2 * after_one
-    assert Script().asks == {}
-    assert BAR.names is not None
+async def test_btc_s_move_is_known_to_the_warm_up_of_every_symbol() -> None:
+    events = await seen(Lake(), Rest(), bars=70)
+    moves = np.array([event.contexts["btc_move_1h"] for event in events])
+    assert np.isnan(moves[:60]).all()
+    closes = np.array([event.bars["close"][0] for event in events])
+    np.testing.assert_array_equal(moves[60:, 0], closes[60:] / closes[:-60] - 1.0)
+    np.testing.assert_array_equal(moves[60:, 0], moves[60:, 1])
+
+
+async def test_a_session_without_btcusdt_does_not_know_its_move() -> None:
+    request = RunRequest((SWING,), ("ETHUSDT",), VENUE, "1m")
+    events = await seen(Lake(), Rest(), bars=70, request=request)
+    assert all(np.isnan(event.contexts["btc_move_1h"]).all() for event in events)

@@ -28,6 +28,7 @@ from tests.desk import Ask
 from tercel.adapters.clock import VirtualClock
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.bar_collector import BarCollector
+from tercel.app.live.context_keeper import ContextKeeper
 from tercel.app.live.health import FeedHealth
 from tercel.app.live.runner import Runner, Surroundings, stamped
 from tercel.app.live.session import Session, SessionMemory
@@ -375,6 +376,7 @@ def stage(
     state: SessionState | None = None,
     history: Sequence[BarsClosed] = (),
     kill_file: Iterable[bool] = (),
+    keeper: Callable[[HandClock, list[str]], ContextKeeper] | None = None,
     **rules: Any,
 ) -> Stage:
     """A runner over fakes; nothing runs yet."""
@@ -407,6 +409,7 @@ def stage(
         health=health,
         collector=BarCollector(plan.symbols, 1_500, lambda *_: known, health.view),
         history=before,
+        context=None if keeper is None else keeper(clock, touched),
         kill_file=KillNote(files),
     )
     runner = Runner(made, around, told.append)

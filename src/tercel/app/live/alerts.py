@@ -70,6 +70,12 @@ class AlertCode(StrEnum):
     """A closing order was refused; it is sent again."""
     VENUE_UNREADABLE = "VENUE_UNREADABLE"
     """Positions and orders could not be read."""
+    CONTEXT_UNREADABLE = "CONTEXT_UNREADABLE"
+    """Funding, open interest or the long/short ratio could not be fetched: what is known counts
+    until it is too old.
+    """
+    CONTEXT_READABLE = "CONTEXT_READABLE"
+    """It could be fetched again."""
     CIRCUIT_BREAKER_TRIGGERED = "CIRCUIT_BREAKER_TRIGGERED"
     """A kill switch of the account: everything is closed, automation is off."""
     BREAKER_RESUMED = "BREAKER_RESUMED"

@@ -15,7 +15,7 @@ from tercel.core.records import BAR, CONTEXT, Records
 from tercel.domain.events import BarsClosed, MarketView
 
 Context = Callable[[str, int], Records]
-"""CONTEXT (one row) of a symbol at a close, ms UTC."""
+"""CONTEXT (one row) of a symbol at the close of the bar that opened then, ms UTC."""
 View = Callable[[str, int], MarketView]
 """What is known of the feed of a symbol now, ms UTC."""
 

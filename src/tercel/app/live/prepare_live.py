@@ -8,16 +8,15 @@ from contextlib import suppress
 
 import numpy as np
 
-from tercel.app.context import context_rows
+from tercel.app.live.known_context import KnownContext
 from tercel.app.live.plan import LiveStream, SessionPlan
-from tercel.app.ports import BarStore, ContextStore, MarketFeed
+from tercel.app.ports import BarStore, MarketFeed
 from tercel.app.prepare import RunRequest, account_of, flow_filter, own_overrides, refuse_filters
-from tercel.app.signals import unknown_context
 from tercel.app.strategies import Strategy
 from tercel.app.trading_records import instrument_from, stream_record
 from tercel.core.records import BAR, CONTEXT, Records
-from tercel.domain.bars import BarSeries, SeriesKey
-from tercel.domain.errors import DataError, TercelError, UserError
+from tercel.domain.bars import SeriesKey
+from tercel.domain.errors import DataError, UserError
 from tercel.domain.events import BarsClosed
 from tercel.domain.results import StreamLabel
 from tercel.domain.settings import InstrumentSettings, Settings
@@ -72,55 +71,15 @@ def live_plan(
     return SessionPlan(tuple(streams), keys, dataclasses.replace(account, limits=limits))
 
 
-class KnownContext:
-    """What the lake knows beside the bars, as of now; read again every so often."""
-
-    def __init__(
-        self,
-        plan: SessionPlan,
-        stores: tuple[BarStore, ContextStore],
-        settings: Settings,
-        refresh_ms: int,
-    ) -> None:
-        self._plan = plan
-        self._bars, self._contexts = stores
-        self._settings = settings
-        self._refresh_ms = refresh_ms
-        self._rows: dict[str, Records] = {}
-        self._read_ms: dict[str, int] = {}
-
-    def __call__(self, symbol: str, open_time: int) -> Records:
-        """CONTEXT (one row) of `symbol` at the close of the bar that opened at `open_time`."""
-        due = self._read_ms.get(symbol, -self._refresh_ms) + self._refresh_ms
-        if open_time >= due:
-            self._rows[symbol] = self._read(symbol, open_time)
-            self._read_ms[symbol] = open_time
-        return self._rows[symbol]
-
-    def _read(self, symbol: str, open_time: int) -> Records:
-        key = next(each for each in self._plan.series if each.symbol == symbol)
-        bar = np.zeros(1, BAR)
-        bar["open_time"] = open_time
-        series = BarSeries(key, bar, (), "")
-        try:
-            found = context_rows(self._contexts, self._bars, series, self._settings.context).rows
-        except TercelError:
-            # A damaged file of context is no reason to stop trading: nothing is known then.
-            found = unknown_context()
-        row = np.empty(1, CONTEXT)
-        row[0] = found[0]
-        return row
-
-
 async def warm_up(
     plan: SessionPlan,
     sources: tuple[BarStore, MarketFeed],
     now_ms: int,
     bars: int,
-    context: Callable[[str, int], Records],
+    known: KnownContext,
 ) -> list[BarsClosed]:
     """The last `bars` closed moments of every series, oldest first: from the lake, topped up by
-    REST. Raises VenueError.
+    REST. Each bar is shown what was known at its own close, as in a backtest. Raises VenueError.
     """
     store, feed = sources
     end = now_ms // plan.bar_ms * plan.bar_ms
@@ -138,8 +97,10 @@ async def warm_up(
         made, contexts = np.empty(len(here), BAR), np.empty(len(here), CONTEXT)
         for place, row in enumerate(here):
             made[place] = found[row][cursors[row]]
-            contexts[place] = context(plan.series[row].symbol, end)[0]
+            known.note_bars(plan.series[row].symbol, made[place : place + 1])
             cursors[row] += 1
+        for place, row in enumerate(here):
+            contexts[place] = known(plan.series[row].symbol, time)[0]
         events.append(BarsClosed(time + plan.bar_ms, tuple(here), made, contexts, is_late=True))
     return events
 

@@ -1,8 +1,8 @@
 """Runs a session live: one queue in, commands out.
 
 In the order of a start: venue clock, the venue itself, recovery (the session asks to read it and
-says whether it can begin), history into the same steps, then the streams and the loop. The state
-was read before any of it.
+says whether it can begin), external scores afresh, history into the same steps, then the streams
+and the loop. The state was read before any of it.
 
 The loop takes one event at a time. What the session asks for is carried out in its order: rows and
 state are durable before an order leaves; orders leave side by side, and their answers come back as
@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from tercel.app.live.bar_collector import BarCollector
+from tercel.app.live.context_keeper import ContextKeeper
 from tercel.app.live.health import FeedHealth
 from tercel.app.live.latency import Latencies
 from tercel.app.live.session import Session
@@ -102,6 +103,8 @@ class Surroundings:
     """Bars before the first live one, as late ones, oldest first."""
     closing: Callable[[], Awaitable[None]] | None = None
     """Called when all is over."""
+    context: ContextKeeper | None = None
+    """Fetches what is known beside the bars; None: nobody does."""
     taps: tuple[Callable[[FeedBar | FeedQuote], None], ...] = ()
     """Told of every item of the feed: a simulated exchange fills from them."""
     kill_file: Note | None = None
@@ -180,7 +183,9 @@ class Runner:
             await self._meet(await self._queue.get())
 
     async def _load(self) -> None:
-        """History, beside the loop: what happens meanwhile is handled."""
+        """External scores and history, beside the loop: what happens meanwhile is handled."""
+        if self._around.context is not None:
+            await self._around.context.start(self._note)
         self._queue.put_nowait(_History(await self._around.history()))
 
     async def _meet(self, item: Event | _History) -> None:
@@ -204,6 +209,8 @@ class Runner:
         await around.feed.open(plan.symbols, plan.series[0].timeframe)
         self._spawn(self._read_feed())
         self._spawn(around.clock.keep())
+        if around.context is not None:
+            self._spawn(around.context.keep())
 
     async def _finish(self) -> int:
         end = self._end
@@ -418,6 +425,11 @@ class Runner:
 
     def _now(self) -> int:
         return self._around.clock.now_ms()
+
+    def _note(self, rows: tuple[JournalRow, ...]) -> None:
+        """Rows that tell of the outside and that no decision made: journaled and shown."""
+        self._rows.extend(rows)
+        self._tell(WriteJournal(rows))
 
     def _tell(self, what: Command | Event) -> None:
         if self._told is not None:
