@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -180,3 +181,66 @@ def test_what_there_is_no_table_for(run: Run) -> None:
     code, _, err = run("journal everything")
     assert code == 2
     assert "'everything' is not one of 'sessions', 'trades'" in err
+
+
+def busy(kind: Kind) -> list[JournalRow]:
+    """Rows of two sessions and two days as a trader's are: long names, prices of many digits."""
+    made = []
+    for number, name in enumerate(("tpaxvj", "tpay0r")):
+        moment = MOMENT + number * 86_400_000
+        values = {
+            "session_id": name, "strategy": "trend_reversion", "symbol": "1000PEPEUSDT", "side": 1,
+            "desk": ("main", "shadow")[number], "quantity": 1_234_567.0 + number,
+            "entry_price": 0.01234567, "exit_price": 0.01234999 + number, "net_quote": -1234.56789,
+            "exit_reason": "trailing", "exit_time": moment, "time_ms": moment,
+            "client_id": f"t-{name}-12-3-{4567 + number}", "text": "not enough margin " * 4,
+            "code": -2019 - number, "phase": "partly_filled", "venue_id": "8389765509876543",
+            "reason": "trend exhausted", "level": "critical", "stream": "market 1000PEPEUSDT",
+            "detail": "clock skew: quotes are dated -2669 ms against our clock", "action": "cancel",
+            "kind": "market",
+        }  # fmt: skip
+        known = {field.name: field.type for field in dataclasses.fields(TABLES[kind.table])}
+        fitting = {
+            key: value
+            for key, value in values.items()
+            if key in known and (key != "stream" or known[key] == "str")
+        }
+        made.append(dataclasses.replace(row(TABLES[kind.table], number), **fitting))  # type: ignore[arg-type]
+    return made
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.SESSIONS])
+def test_a_table_can_be_read_on_80_columns(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    """Nothing is cut: what has no room is named, and a wide terminal has it."""
+    given = busy(kind)
+    written(tmp_path, [session("tpaxvj"), session("tpay0r"), *given])
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run("journal", str(kind))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    if kind in (Kind.ORDERS, Kind.INTENTS):
+        assert all(name in out for name in ("t-tpaxvj-12-3-4567", "t-tpay0r-12-3-4568"))
+    monkeypatch.setenv("COLUMNS", "260")
+    _, out, _ = run("journal", str(kind))
+    assert "left out" not in out
+    if "time_ms" in COLUMNS[kind].split():
+        assert "2024-06-26 13:30:01.007" in out
+
+
+def test_what_every_row_has_is_said_once_where_room_is_short(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = busy(Kind.TRADES)
+    assert isinstance(first, TradeRow)
+    second = dataclasses.replace(first, net_quote=2.5)
+    written(tmp_path, [session("tpaxvj"), first, second])
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run("journal trades")
+    said = out.splitlines()[0] + " " + out.splitlines()[1]
+    for part in ("session tpaxvj", "strategy trend_reversion", "1000PEPEUSDT", "2024-06-25 UTC"):
+        assert part in said
+        assert out.count(part) == 1
+    assert "13:30:01.007" in out
+    assert "-1234.57" in out

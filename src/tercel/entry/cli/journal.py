@@ -16,7 +16,7 @@ from tercel.entry.cli import options as shared
 from tercel.entry.cli import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tercel.app.ports import Journal
     from tercel.domain.journal import JournalRow
@@ -76,7 +76,19 @@ COLUMNS: dict[Kind, str] = {
     Kind.ALERTS: "time_ms level code text stream",
 }
 """What a table shows; --json has every field."""
-TIMES = frozenset({"time_ms", "entry_time", "exit_time", "end_ms"})
+SPARE: dict[Kind, str] = {
+    Kind.SESSIONS: "timeframe venue end_ms strategies",
+    Kind.TRADES: "strategy desk",
+    Kind.SIGNALS: "score target_distance stream",
+    Kind.EVALUATIONS: "score strategy",
+    Kind.INTENTS: "reason kind symbol",
+    Kind.ORDERS: "venue_id code round_trip_ms",
+    Kind.FILLS: "client_id desk kind is_maker symbol",
+    Kind.POSITIONS: "mark_price",
+    Kind.EQUITY: "exposure_quote",
+    Kind.ALERTS: "stream level",
+}
+"""What of it a narrow terminal can do without, the least needed first."""
 WITHOUT_SYMBOL = "they do not name a symbol; leave --symbol out, or ask for evaluations or trades"
 FIRST_LOOK = 16
 """Where rows are picked by their symbol, so many times the wanted number is read at first."""
@@ -99,7 +111,8 @@ def journal(
     """Show what sessions wrote into the journal: oldest first, times in UTC.
 
     The journal is the one of the settings (`journal.url`, else a file in `session.folder`), and may
-    be read while a session writes it.
+    be read while a session writes it. A terminal too narrow for every column gets the ones most
+    needed, with a line that names the others.
     """
     from tercel import bootstrap
     from tercel.bootstrap.live import session_folder, with_folder
@@ -189,51 +202,14 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _show(kind: Kind, rows: Iterable[dict[str, Any]], *, with_session: bool) -> None:
-    from rich.markup import escape
+def _show(kind: Kind, rows: Sequence[dict[str, Any]], *, with_session: bool) -> None:
+    from tercel.entry.cli.journal_table import Wanted, show_rows
 
     names = COLUMNS[kind].split()
+    spare = SPARE.get(kind, "").split()
     if with_session and "session_id" not in names:
         names.insert(0, "session_id")
-    cells = [[_cell(kind, name, row[name]) for name in names] for row in rows]
-    heads = {name: _head(name) for name in names}
-    numeric = tuple(
-        heads[name]
-        for place, name in enumerate(names)
-        if all(_is_number(row[place]) for row in cells)
-    )
-    made = terminal.table(*heads.values(), numeric=numeric)
-    for row in cells:
-        made.add_row(*map(escape, row))
-    terminal.console().print(made)
-
-
-def _head(name: str) -> str:
-    words = {"session_id": "Session", "time_ms": "Time UTC", "end_ms": "Ended UTC",
-             "exit_time": "Exit UTC"}  # fmt: skip
-    return words.get(name) or name.replace("_", " ").capitalize()
-
-
-def _cell(kind: Kind, name: str, value: Any) -> str:
-    from tercel.domain.times import to_datetime
-
-    if value is None:
-        return ""
-    if name in TIMES:
-        return f"{to_datetime(value):%Y-%m-%d %H:%M:%S}.{value % 1000:03d}"
-    if name == "side":
-        pair = ("buy", "sell") if kind in (Kind.INTENTS, Kind.FILLS) else ("long", "short")
-        return pair[value < 0] if value else ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.10g}"
-    return str(value)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or 0)
-    except ValueError:
-        return False
-    return True
+        # A client id has its session in it.
+        spare.insert(0 if "client_id" in names else len(spare), "session_id")
+    sides = ("buy", "sell") if kind in (Kind.INTENTS, Kind.FILLS) else ("long", "short")
+    show_rows(terminal.console(), Wanted(tuple(names), tuple(spare), sides), rows)
