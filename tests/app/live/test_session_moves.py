@@ -283,6 +283,16 @@ def test_each_answer_is_a_row_with_its_time() -> None:
     assert {row.client_id for row in timed} == {each.client_id for each in scene.placed()}
 
 
+def test_a_restart_has_not_waited_for_what_an_earlier_session_sent() -> None:
+    """Orders taken over have no round trip until this session asks something of them."""
+    scene = Scene().enter()
+    scene.wait(60_000)
+    again = scene.restart()
+    kept = [row for row in again.rows(OrderRow) if row.client_id.startswith("t-s1-")]
+    assert kept
+    assert {row.round_trip_ms for row in kept} == {None}
+
+
 def test_a_series_without_a_bar_decides_nothing() -> None:
     scene = Scene(Cast(("BTCUSDT", "ETHUSDT"), (0, 1)))
     log = scene.bar(ask={0: Ask(), 1: Ask()}, rows=(1,))

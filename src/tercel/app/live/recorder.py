@@ -31,7 +31,7 @@ from tercel.domain.journal import (
     SignalRow,
     TradeRow,
 )
-from tercel.domain.orders import OrderRequest, VenueFill
+from tercel.domain.orders import OrderRequest, VenueFill, parse_client_id
 
 
 def _known(value: float) -> float | None:
@@ -166,8 +166,13 @@ class Recorder:
         )
 
     def order(self, time: int, order: WorkingOrder, answer: Answer | None = None) -> None:
-        """An order moved; by `answer` where it is one."""
-        asked = max(order.sent_ms, order.asked_ms, order.cancel_ms)
+        """An order moved; by `answer` where it is one.
+
+        What an earlier session sent was not waited for meanwhile: only what this one asked counts.
+        """
+        own = parse_client_id(order.request.client_id)
+        is_own = own is not None and own.session == self._session
+        asked = max(order.sent_ms if is_own else 0, order.asked_ms, order.cancel_ms)
         self._rows.append(
             OrderRow(
                 self._session,
@@ -178,7 +183,7 @@ class Recorder:
                 order.told_filled,
                 answer.code if answer else 0,
                 answer.text if answer else "",
-                float(time - asked) if answer else None,
+                float(time - asked) if answer and asked else None,
             )
         )
 
