@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tercel.bootstrap import open_context, open_journal, open_lake, open_promotions, open_state
-from tercel.domain.errors import UserError, VenueError
+from tercel.domain.errors import DataError, UserError, VenueError
 
 if TYPE_CHECKING:
     from tercel.adapters.control import ControlServer
@@ -293,6 +294,9 @@ async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> Se
     from tercel.domain.session_state import SessionState
 
     if choice.is_fresh:
+        # Nothing of it is used, but a store that is not there must be told before anything begins.
+        with suppress(DataError):
+            await store.read_full_snapshot()
         return SessionState()
     kept = (await store.read_full_snapshot()).state
     if kept.kernel is None or kept.mode == choice.mode:

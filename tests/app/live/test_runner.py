@@ -450,6 +450,15 @@ async def test_the_order_of_a_start() -> None:
     assert scene.touched[-2:] == ["close the feed", "close the venue"]
 
 
+async def test_a_journal_that_cannot_be_written_refuses_the_start() -> None:
+    """Later it would only block entries, for ever: at the start somebody is there to be told."""
+    scene = stage()
+    scene.journal.is_down = True
+    with pytest.raises(StorageError):
+        await scene.runner.run((FIRST,))
+    assert [name for name in scene.touched if not name.startswith(("journal", "close"))] == []
+
+
 async def test_nothing_is_decided_before_state_and_venue_agree() -> None:
     """The venue cannot be read: the session asks again, and neither history nor streams begin."""
     scene = stage()

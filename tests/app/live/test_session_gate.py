@@ -27,7 +27,7 @@ from tercel.app.promotion import (
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import live, open_promotions
 from tercel.domain.commands import Command
-from tercel.domain.errors import UserError
+from tercel.domain.errors import StorageError, UserError
 from tercel.domain.events import Event
 from tercel.domain.session_state import SessionState
 from tercel.domain.settings import InstrumentSettings, Settings
@@ -263,6 +263,19 @@ async def test_fresh_and_states_that_hold_no_account_are_of_no_mode(
     assert (await start(tmp_path, replace(paper, is_fresh=True))).row.mode == "paper"
     await keep(tmp_path, SessionState(mode="live"))
     assert (await start(tmp_path, paper)).row.mode == "paper"
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+async def test_a_state_that_cannot_be_reached_refuses_the_start(
+    tmp_path: Path, outside: Outside, is_fresh: bool
+) -> None:
+    """Also with --fresh, which uses nothing of it: it is written later."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    choice = replace(CHOICE, mode="paper", is_fresh=is_fresh)
+    url = f"sqlite:///{tmp_path}/file/state.sqlite"
+    with pytest.raises(StorageError, match="file"):
+        await start(tmp_path, choice, f"state.url={url}")
+    assert outside.asked == []
 
 
 async def test_a_venue_that_does_not_tell_the_time_is_seen_in_views(

@@ -151,10 +151,12 @@ class Runner:
         return done
 
     async def run(self, first_rows: tuple[JournalRow, ...]) -> int:
-        """Start, run and end; the exit code. Raises TercelError where it cannot start."""
+        """Start, run and end; the exit code. Raises TercelError where it cannot start: also where
+        the journal cannot be written, since that would only block every entry later.
+        """
         around = self._around
         try:
-            await self._store(list(first_rows), None)
+            await around.journal.write(first_rows)
             await around.venue.connect()
             await around.clock.start()
             await around.venue.open()
