@@ -9,6 +9,7 @@ import re
 import pytest
 from rich.console import Console
 from tests.live_status import (
+    NOW_MS,
     a_decision,
     a_position,
     a_trade,
@@ -17,16 +18,14 @@ from tests.live_status import (
     with_changes,
 )
 
-from tercel.app.live.status_records import SessionStatus
+from tercel.app.live.status_records import CoolDownStatus, OutageStatus, SessionStatus
 from tercel.entry.cli.live_view import (
     LiveView,
     PlainView,
-    clean,
-    lasted,
     open_view,
     picture,
-    switches_line,
 )
+from tercel.entry.cli.session_words import clean, lasted, switches_line
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -54,11 +53,18 @@ def words(text: str) -> str:
     [
         "paper at binance-usdm s1a2b3 2024-06-25 13:30:07 UTC, up 01:02:03",
         "three_r, swing on BTCUSDT, ETHUSDT 1m",
-        "automation on, entries are made",
-        "equity 10,088.00 net +88.00 (realised +50.50, open +37.50)",
-        "gross +75.25 fees 20.50 slippage 3.50 funding -0.75 cash 10,050.50",
-        "ghost -4.50 in 3 shadow +47.25 in 9",
+        "automation on, but no entries in ETHUSDT: see market",
+        "the stream of our orders is down since 13:29:02 (00:01:05): connection closed, code 1006. "
+        "Positions and orders are read over REST meanwhile; it reconnects by itself.",
+        "equity 10,088.00 = cash 10,050.50, open at the mark +37.50",
+        "net +88.00 since the start at 10,000.00: closed trades +57.50, open +30.50 (+29.75 if "
+        "closed now)",
+        "realised +50.50 = gross +75.25, fees -20.50, slippage -3.50, funding -0.75",
+        "today (UTC): net +12.25, entries 4",
+        "since the start: trades 9, won 5, worst drawdown 1.25 %",
+        "beside it: ghost -4.50 in 3 trades, shadow +47.25 in 9",
         "the venue holds something else in ETHUSDT",
+        "positions (net: if closed now) BTCUSDT long 0.25 three_r",
         "BTCUSDT long 0.25 three_r 60000 -> 60150 +1.50 R gross +41.25 net +29.75",
         "stop 59900 targets 60200 60300 trail 60050 liquidation 50125, 16.7 % away",
         "BTCUSDT stop sell 0.25 stop 59900 acked",
@@ -85,7 +91,8 @@ def test_every_width_has_everything(width: int) -> None:
 
 
 def test_what_needs_a_person_comes_first() -> None:
-    status = with_changes(full_status(), alerts=tuple(an_alert(n) for n in range(1, 9)))
+    alerts = tuple(an_alert(n) for n in range(1, 9))
+    status = with_changes(full_status(), alerts=alerts, outages=())
     top = words("\n".join(shown(status).splitlines()[:16]))
     assert "stop 59900" in top
     assert top.count("WARNING PAUSED") == 5
@@ -107,6 +114,7 @@ def test_a_quiet_session_is_short() -> None:
         alerts=(),
         latencies=(),
         mismatched=(),
+        outages=(),
         shadow=None,
     )
     text = shown(quiet)
@@ -123,14 +131,68 @@ def test_a_quiet_session_is_short() -> None:
             "KILLED (verified flat): asked by x",
         ),
         ({"is_ready": False}, "starting: the venue is compared with the state"),
-        ({"blocked": ("automation_off", "paused")}, "no entries: automation_off, paused"),
-        ({}, "automation on, entries are made"),
+        (
+            {"blocked": ("automation_off", "kill_24h")},
+            "no entries: automation_off (signals are only watched; `tercel automation on` trades "
+            "them), kill_24h",
+        ),
+        ({"feeds": full_status().feeds[:1]}, "automation on, entries are made"),
+        ({}, "automation on, but no entries in ETHUSDT: see market"),
+        (
+            {
+                "breakers": dataclasses.replace(
+                    full_status().breakers,
+                    cool_downs=(CoolDownStatus("loss streak cool-down", "account", NOW_MS + 1),),
+                )
+            },
+            "automation on, but no entries until 13:30:07: loss streak cool-down",
+        ),
     ],
 )
 def test_whether_it_trades_is_one_line(changes: dict[str, object], line: str) -> None:
     status = with_changes(full_status(), **changes)
     assert switches_line(status) == line
     assert line in words(shown(status))
+
+
+def test_a_venue_that_is_gone_is_told_in_plain_words() -> None:
+    """Since when, what it means for what is open, and what is done about it."""
+    gone = (OutageStatus("venue", NOW_MS - 130_000, "Connect call failed"),)
+    status = with_changes(full_status(), outages=gone, blocked=("unhealthy_feed",))
+    told = (
+        "the venue cannot be reached since 13:27:57 (00:02:10): Connect call failed. No entries. "
+        "Stops and targets that rest there go on working. Streams reconnect by themselves, "
+        "reading: it is tried again every 2 s."
+    )
+    assert told in words(shown(status))
+    assert "no entries: unhealthy_feed (positions and orders cannot be read)" in words(
+        shown(status)
+    )
+    assert "No position is open." in words(shown(with_changes(status, positions=())))
+
+
+@pytest.mark.parametrize("what", ["reading", "market", "journal"])
+def test_every_outage_says_what_it_means(what: str) -> None:
+    status = with_changes(full_status(), outages=(OutageStatus(what, NOW_MS, "why"),))
+    assert "since 13:30:07 (00:00:00): why. No entries; " in words(shown(status))
+
+
+def test_the_figures_add_up() -> None:
+    status = full_status()
+    account = status.account
+    assert account.equity_quote == account.cash_quote + account.unrealised_quote
+    assert account.net_quote == account.closed_net_quote + account.open_net_quote
+    assert account.net_quote == account.realised_quote + account.unrealised_quote
+
+
+def test_what_every_trade_tells_does_not_push_out_a_warning() -> None:
+    routine = tuple(
+        dataclasses.replace(an_alert(n, "info", "BTCUSDT"), code="EVALUATION_RESUMED")
+        for n in range(2, 20)
+    )
+    text = shown(with_changes(full_status(), alerts=(an_alert(1), *routine)))
+    assert "WARNING PAUSED" in text
+    assert "EVALUATION_RESUMED" not in text
 
 
 def test_a_stop_that_does_not_rest_is_shouted() -> None:
@@ -230,6 +292,14 @@ def test_plain_lines_say_only_what_is_new() -> None:
     ]  # fmt: skip
     assert lines[0] == "13:20:07 opened long 0.25 BTCUSDT at 60000, stop 59900 [three_r]"
     assert lines[4] == "... 2 earlier alerts: tercel journal alerts has them"
+
+
+def test_a_position_of_before_is_still_open() -> None:
+    console = screen(200, terminal=False)
+    view = open_view(console)
+    quiet = with_changes(full_status(), trades=(), alerts=(), started_ms=NOW_MS - 1_000)
+    view.update(quiet)
+    assert "13:20:07 still open: long 0.25 BTCUSDT at 60000" in console.export_text()
 
 
 def test_spans_are_read_easily() -> None:

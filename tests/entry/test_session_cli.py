@@ -231,7 +231,7 @@ def test_an_operation_is_asked_and_its_result_told(
 ) -> None:
     session = Session(with_changes(full_status(), blocked=("paused",)))
     with running(folder, session):
-        assert run(command) == (0, "no entries: paused\n", "")
+        assert run(command) == (0, "no entries: paused (`tercel resume` ends it)\n", "")
         session.refusal = "REFUSED_OPERATION the kill switch is latched"
         code, out, err = run(command)
     assert (code, out) == (1, "")

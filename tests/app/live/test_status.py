@@ -101,6 +101,37 @@ def test_an_open_position() -> None:
     assert account.net_quote == pytest.approx(5.0 - entry_fee)
 
 
+def test_closed_and_open_trades_add_up_to_the_net() -> None:
+    scene = Watched()
+    scene.enter()
+    scene.bar(105.0)
+    account, entry_fee = scene.look().account, 0.05
+    assert account.open_net_quote == pytest.approx(5.0 - entry_fee)
+    assert account.closed_net_quote == pytest.approx(0.0)
+    assert account.day_entries == 1
+
+
+def test_equity_is_that_of_now_not_of_the_last_bar() -> None:
+    """A position that was closed between two bars is no longer open in any figure."""
+    scene = Watched()
+    scene.enter()
+    scene.bar(105.0)
+    scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
+    scene.tick(1)
+    told = scene.look()
+    account = told.account
+    assert told.positions == ()
+    assert account.unrealised_quote == account.open_net_quote == 0.0
+    assert account.equity_quote == account.cash_quote
+    assert account.net_quote == pytest.approx(account.closed_net_quote)
+    assert account.closed_net_quote == pytest.approx(sum(each.net_quote for each in told.trades))
+
+
+def test_how_long_it_runs_is_told() -> None:
+    scene = Watched()
+    assert scene.look().up_ms == scene.now - START
+
+
 def test_a_short_position_is_told_as_such() -> None:
     scene = Watched()
     scene.enter(Ask(side=-1))

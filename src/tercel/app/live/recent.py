@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tercel.app.live.alerts import AlertCode
-from tercel.app.live.status_records import AlertStatus, DecisionStatus, TradeStatus
-from tercel.domain.commands import Command, WriteJournal
+from tercel.app.live.outages import Outages
+from tercel.app.live.status_records import (
+    AlertStatus,
+    DecisionStatus,
+    OutageStatus,
+    TradeStatus,
+)
+from tercel.domain.commands import Command, Level, WriteJournal
 from tercel.domain.events import BarsClosed, Event, MarketView
 from tercel.domain.journal import AlertRow, EvaluationRow, TradeRow
 
@@ -43,13 +49,16 @@ class Recent:
         self.decisions: deque[DecisionStatus] = deque(maxlen=kept)
         """Those that had a side."""
         self.trades: deque[TradeStatus] = deque(maxlen=kept)
-        self.alerts: deque[AlertStatus] = deque(maxlen=kept)
+        self._urgent: deque[AlertStatus] = deque(maxlen=kept)
+        self._info: deque[AlertStatus] = deque(maxlen=kept)
+        """Alerts, apart: what happens at every trade does not push a warning out."""
         self.evaluations: dict[int, DecisionStatus] = {}
         """The latest of each stream."""
         self.bars = [LastBar() for _ in plan.series]
         """By series."""
         self.kill_is_open = False
         """A kill was begun and is not verified yet."""
+        self._outages = Outages()
         self._bar_ms = plan.bar_ms
         self._evaluated = self._decided = self._traded = self._alerted = 0
         self._rows: dict[type[Any], Callable[[Any], None]] = {
@@ -57,6 +66,15 @@ class Recent:
             TradeRow: self._take_trade,
             AlertRow: self._take_alert,
         }
+
+    @property
+    def alerts(self) -> list[AlertStatus]:
+        """The latest of each level, oldest first."""
+        return sorted((*self._urgent, *self._info), key=lambda each: each.number)
+
+    def outages(self) -> tuple[OutageStatus, ...]:
+        """What does not work now, the worst first."""
+        return self._outages.now()
 
     @property
     def alerts_told(self) -> int:
@@ -76,6 +94,8 @@ class Recent:
                     take(row)
         elif isinstance(what, BarsClosed):
             self._take_bars(what)
+        else:
+            self._outages.see(what)
 
     def _take_bars(self, event: BarsClosed) -> None:
         views = event.views or (NOTHING,) * len(event.series)
@@ -116,7 +136,8 @@ class Recent:
 
     def _take_alert(self, row: AlertRow) -> None:
         self._alerted += 1
-        self.alerts.append(AlertStatus(self._alerted, row.time_ms, row.level, row.code, row.text))
+        kept = self._info if row.level == Level.INFO.value else self._urgent
+        kept.append(AlertStatus(self._alerted, row.time_ms, row.level, row.code, row.text))
         if row.code == AlertCode.KILL_SWITCH:
             self.kill_is_open = True
         elif row.code == AlertCode.KILL_VERIFIED:

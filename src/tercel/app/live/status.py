@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tercel.app.live.breaker_status import breakers_of
+from tercel.app.live.desk import Desk
 from tercel.app.live.health import FeedHealth
 from tercel.app.live.latency import Latency
 from tercel.app.live.recent import Recent
@@ -30,6 +31,7 @@ from tercel.app.live.status_records import (
     SessionStatus,
 )
 from tercel.app.live.working import STRAY_STREAM, WorkingOrder
+from tercel.core import breakers as core_breakers
 from tercel.core.codes import LEGS_MAX, OrderKind, OrderStatus, Refusal, Slot
 from tercel.domain.session_state import SessionState
 
@@ -43,11 +45,14 @@ def status_of(
     health: FeedHealth | None = None,
     latencies: Sequence[Latency] = (),
 ) -> SessionStatus:
-    """The picture at `now_ms`. Without `health` (a replay) feeds are as the last bars told."""
+    """The picture at `now_ms`. Without `health` (a replay) feeds are as the last bars told. Our own
+    clock is taken to run as the venue's: whoever knows better puts `up_ms` right.
+    """
     parts, beside = session.parts, session.beside
     flags, plan, desk = parts.flags, parts.plan, parts.desk
     breakers = breakers_of(plan, desk, now_ms)
     shadow = BesideStatus(beside.shadow_pnl, beside.shadow_trades, None)
+    positions = tuple(positions_of(session))
     return SessionStatus(
         session_id=session.session_id,
         mode=parts.rules.mode,
@@ -57,6 +62,7 @@ def status_of(
         timeframe=plan.series[0].timeframe,
         started_ms=started_ms,
         now_ms=now_ms,
+        up_ms=now_ms - started_ms,
         is_ready=session.is_ready,
         automation=flags.automation,
         is_paused=flags.is_paused,
@@ -66,9 +72,11 @@ def status_of(
         kill_verified=_kill_is_verified(session, recent),
         blocked=tuple(_blocked(session, breakers)),
         mismatched=tuple(sorted(flags.mismatched)),
-        account=_account(desk.account, desk.streams),
+        outages=recent.outages(),
+        read_again_ms=parts.rules.session.query_ms,
+        account=_account(desk, now_ms),
         breakers=breakers,
-        positions=tuple(positions_of(session)),
+        positions=positions,
         orders=tuple(_order(session, order) for order in parts.orders.live()),
         feeds=tuple(_feeds(session, recent, health, now_ms)),
         ghost=BesideStatus(beside.ghost_pnl, beside.ghost_trades, beside.ghost_win_rate),
@@ -109,9 +117,16 @@ def _blocked(session: Session, breakers: BreakersStatus) -> Iterator[str]:
         yield breakers.halted
 
 
-def _account(account: Any, streams: Any) -> AccountStatus:
-    cash, equity = float(account.cash_quote), float(account.equity_quote)
-    start = float(account.start_quote)
+def _account(desk: Desk, now_ms: int) -> AccountStatus:
+    """The account now: the core marks its equity at bars, a position may have closed since."""
+    account, streams = desk.account, desk.streams
+    cash, start = float(account.cash_quote), float(account.start_quote)
+    held = streams["position"][streams["position"]["quantity"] > 0.0]
+    unrealised = float(_unrealised(held).sum())
+    costs = held["fee_quote"] + held["slippage_quote"] - held["funding_quote"]
+    open_net = float((held["gross_quote"] + _unrealised(held) - costs).sum())
+    equity = cash + unrealised
+    day_start = float(account.day_start_equity)
     return AccountStatus(
         start_quote=start,
         cash_quote=cash,
@@ -121,8 +136,12 @@ def _account(account: Any, streams: Any) -> AccountStatus:
         slippage_quote=float(account.slippage_quote),
         funding_quote=float(account.funding_quote),
         realised_quote=cash - start,
-        unrealised_quote=equity - cash,
+        unrealised_quote=unrealised,
         net_quote=equity - start,
+        closed_net_quote=equity - start - open_net,
+        open_net_quote=open_net,
+        day_net_quote=equity - day_start if account.hours > 0 and day_start > 0.0 else None,
+        day_entries=int(core_breakers.trades_today(account.pace_state, now_ms)),
         drawdown_fraction_max=float(account.drawdown_max),
         exposure_quote=float(account.exposure_quote),
         margin_quote=float(account.margin_quote),
@@ -130,6 +149,11 @@ def _account(account: Any, streams: Any) -> AccountStatus:
         trades=int(streams["track"]["trades"].sum()),
         wins=int(streams["track"]["wins"].sum()),
     )
+
+
+def _unrealised(held: Any) -> Any:
+    """What is open at the marks, quote, of POSITION records."""
+    return held["side"] * (held["mark_price"] - held["entry_price"]) * held["quantity"]
 
 
 def positions_of(session: Session) -> Iterator[PositionStatus]:

@@ -24,7 +24,7 @@ class AccountStatus:
     cash_quote: float
     """Realised, fees and funding included."""
     equity_quote: float
-    """Cash and open positions."""
+    """Cash and open positions at their marks."""
     gross_quote: float
     """Realised, before slippage, fees and funding."""
     fee_quote: float
@@ -35,7 +35,15 @@ class AccountStatus:
     """Gross - fees - slippage + funding."""
     unrealised_quote: float
     net_quote: float
-    """Equity now less that of the start: realised and unrealised."""
+    """Equity now less that of the start: realised and unrealised, and so closed and open trades."""
+    closed_net_quote: float
+    """What finished trades made after their costs."""
+    open_net_quote: float
+    """What open positions have made so far after the costs so far: closing them costs more."""
+    day_net_quote: float | None
+    """Equity now less that at the beginning of the UTC day; None: no bar of it was seen yet."""
+    day_entries: int
+    """Positions opened in the UTC day."""
     drawdown_fraction_max: float
     exposure_quote: float
     margin_quote: float
@@ -151,6 +159,17 @@ class FeedStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class OutageStatus:
+    """Something outside the session that does not work now."""
+
+    what: str
+    """venue (nothing gets through), reading (positions and orders), user, market or journal."""
+    since_ms: int
+    trouble: str
+    """In the words of whoever met it."""
+
+
+@dataclass(frozen=True, slots=True)
 class BesideStatus:
     """An account beside the real one: ghost or shadow."""
 
@@ -228,6 +247,9 @@ class SessionStatus:
     timeframe: str
     started_ms: int
     now_ms: int
+    """Both on the venue's clock, which runs faster than ours on a fast simulated exchange."""
+    up_ms: int
+    """How long the session has run, on our own clock."""
     is_ready: bool
     """Whether venue and state agree: before, nothing is decided."""
     automation: bool
@@ -242,6 +264,10 @@ class SessionStatus:
     """Why no entry is made in any symbol now, as refusals; empty: entries are made."""
     mismatched: tuple[str, ...]
     """Symbols in which the venue holds something else than the session."""
+    outages: tuple[OutageStatus, ...]
+    """What does not work now, the worst first."""
+    read_again_ms: int
+    """While positions and orders cannot be read it is tried again so often."""
     account: AccountStatus
     breakers: BreakersStatus
     positions: tuple[PositionStatus, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tercel.domain.times import to_datetime
-from tercel.entry.cli.live_view import money, number
+from tercel.entry.cli.session_words import money, number
 
 if TYPE_CHECKING:
     from tercel.app.live.status_records import KeptPosition, KeptStatus

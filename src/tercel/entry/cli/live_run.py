@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tercel.domain.events import Operation
@@ -47,9 +47,11 @@ class LiveAsked:
 class _Watched:
     """A running session as its view and its control socket see it."""
 
-    def __init__(self, view: View, clock: Clock) -> None:
+    def __init__(self, view: View, clock: Clock, speed: float) -> None:
+        """`clock` is ours; the venue's runs `speed` times as fast."""
         self.view = view
         self._clock = clock
+        self._speed = speed
         self._started_ms = clock.now_ms()
         self._live: LiveSession | None = None
         self._recent: Recent | None = None
@@ -82,14 +84,16 @@ class _Watched:
         live, recent = self._live, self._recent
         if live is None or recent is None:
             raise RuntimeError("there is no session yet")
-        return status_of(
+        now_ms, up_ms = live.around.clock.now_ms(), self._clock.now_ms() - self._started_ms
+        found = status_of(
             live.runner.session,
             recent,
-            now_ms=live.around.clock.now_ms(),
-            started_ms=self._started_ms,
+            now_ms=now_ms,
+            started_ms=now_ms - round(up_ms * self._speed),
             health=live.around.health,
             latencies=live.runner.latencies.table(),
         )
+        return replace(found, up_ms=up_ms)
 
     async def keep_showing(self) -> None:
         """Bring the view up to date, for ever."""
@@ -107,7 +111,7 @@ async def trade_live(desk: Desk, request: RunRequest, asked: LiveAsked) -> int:
     settings = with_venue_url(desk.settings, request.venue or "", asked.venue_url)
     clock = scaled_clock(desk.clock, asked.speed)
     view = open_view(terminal.console())
-    watched = _Watched(view, desk.clock)
+    watched = _Watched(view, desk.clock, asked.speed)
     control = control_server(settings, watched.answer)
     control.claim()
     # The view tells what a person should know; the log has it for programs.

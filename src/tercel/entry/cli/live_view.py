@@ -11,6 +11,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tercel.domain.times import to_datetime
+from tercel.entry.cli.session_words import (
+    account_lines,
+    clean,
+    clock,
+    is_trading,
+    lasted,
+    money,
+    money_lines,
+    number,
+    outage_line,
+    switches_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -33,6 +45,8 @@ LATEST = 5
 FEEDS_SHOWN = 12
 """Healthy feeds; unhealthy ones are all shown."""
 LEVEL_STYLES = {"info": "dim", "warning": "yellow", "critical": "bold red"}
+ROUTINE = frozenset({"EVALUATION_SUSPENDED", "EVALUATION_RESUMED"})
+"""Alerts of every trade: positions and trades tell the same."""
 NEAR = 0.5
 """Share of its limit from which a counter is shown."""
 
@@ -106,7 +120,7 @@ class PlainView:
     def update(self, status: SessionStatus) -> None:
         """Say what is new since the last call."""
         lines = [
-            (position.entry_time_ms, opened_line(position))
+            (position.entry_time_ms, opened_line(position, since_ms=status.started_ms))
             for position in status.positions
             if _key(position) not in self._open
         ]
@@ -149,38 +163,6 @@ def _key(position: PositionStatus) -> tuple[str, str, int]:
 # --- words ----------------------------------------------------------------------------------------
 
 
-def clean(text: str) -> str:
-    """`text` without what a terminal would obey."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
-def clock(time_ms: int) -> str:
-    """`13:30:07` (UTC)."""
-    return f"{to_datetime(time_ms):%H:%M:%S}"
-
-
-def lasted(span_ms: int) -> str:
-    """`1 d 02:03` or `02:03:04`."""
-    seconds = max(span_ms, 0) // 1000
-    days, seconds = divmod(seconds, 86_400)
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return (
-        f"{days} d {hours:02d}:{minutes:02d}"
-        if days
-        else f"{hours:02d}:{minutes:02d}:{seconds % 60:02d}"
-    )
-
-
-def number(value: float | None, digits: int = 10) -> str:
-    """`60150.1`, or `-` where it is not known."""
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def money(value: float | None) -> str:
-    """`+1,234.50` quote."""
-    return "-" if value is None else f"{value:+,.2f}"
-
-
 def trade_line(trade: TradeStatus) -> str:
     """One finished trade."""
     in_r = "" if trade.net_r is None else f" ({trade.net_r:+.2f} R)"
@@ -191,10 +173,11 @@ def trade_line(trade: TradeStatus) -> str:
     )
 
 
-def opened_line(position: PositionStatus) -> str:
-    """A position that is new."""
+def opened_line(position: PositionStatus, *, since_ms: int = 0) -> str:
+    """A position that is new, or that was there before the session began at `since_ms`."""
+    verb = "opened" if position.entry_time_ms >= since_ms else "still open:"
     return (
-        f"{clock(position.entry_time_ms)} opened {position.direction} {number(position.quantity)} "
+        f"{clock(position.entry_time_ms)} {verb} {position.direction} {number(position.quantity)} "
         f"{position.symbol} at {number(position.entry_price)}, stop {number(position.stop_price)} "
         f"[{position.strategy}]"
     )
@@ -215,18 +198,6 @@ def decision_line(decision: DecisionStatus) -> str:
     )
 
 
-def switches_line(status: SessionStatus) -> str:
-    """Whether it trades."""
-    if status.kill_latched:
-        left = "verified flat" if status.kill_verified else "still closing"
-        return f"KILLED ({left}): {status.kill_latched}"
-    if not status.is_ready:
-        return "starting: the venue is compared with the state"
-    if status.blocked:
-        return f"no entries: {', '.join(status.blocked)}"
-    return "automation on, entries are made"
-
-
 # --- the picture ----------------------------------------------------------------------------------
 
 
@@ -236,8 +207,10 @@ def picture(status: SessionStatus) -> RenderableType:
 
     parts: list[RenderableType] = [*_head(status)]
     # What needs a person comes first: a short terminal cuts off the end.
-    parts += _section("positions", position_lines(status.positions))
-    parts += _section("alerts", [_alert(each) for each in status.alerts[-LATEST:]])
+    parts += _section("positions (net: if closed now)", position_lines(status.positions))
+    told = [each for each in status.alerts if each.code not in ROUTINE]
+    parts += _section("alerts", [_alert(each) for each in told[-LATEST:]])
+    parts += _section("account", [_text(line) for line in account_lines(status)])
     parts += _section("breakers", _breakers(status))
     parts += _section("market", _feeds(status))
     parts += _section("decisions", [_text(decision_line(d)) for d in status.decisions[-LATEST:]])
@@ -268,48 +241,29 @@ def _signed(value: float) -> str:
 
 
 def _head(status: SessionStatus) -> list[Text]:
-    account = status.account
     what = f"{', '.join(status.strategies)} on {', '.join(status.symbols)} {status.timeframe}"
-    is_off = bool(status.blocked) or not status.is_ready
-    money_line = _text(f"equity {account.equity_quote:,.2f}  net ")
-    money_line.append(money(account.net_quote), _signed(account.net_quote))
-    money_line.append(
-        f" (realised {money(account.realised_quote)}, open {money(account.unrealised_quote)})"
-    )
     lines = [
         _text(
             f"{status.mode} at {status.venue}  {status.session_id}  "
-            f"{to_datetime(status.now_ms):%Y-%m-%d %H:%M:%S} UTC, up "
-            f"{lasted(status.now_ms - status.started_ms)}",
+            f"{to_datetime(status.now_ms):%Y-%m-%d %H:%M:%S} UTC, up {lasted(status.up_ms)}",
             "bold",
         ),
         _text(what, "dim"),
-        _text(switches_line(status), "bold red" if status.kill_latched else "yellow")
-        if is_off
-        else _text(switches_line(status), "green"),
-        money_line,
-        _text(
-            f"gross {money(account.gross_quote)}  fees {account.fee_quote:,.2f}  slippage "
-            f"{account.slippage_quote:,.2f}  funding {money(account.funding_quote)}  "
-            f"cash {account.cash_quote:,.2f}"
-        ),
-        _text(
-            f"trades {account.trades}, won {account.wins}  worst drawdown "
-            f"{account.drawdown_fraction_max:.2%}  {_beside(status)}"
-        ),
+        _text(switches_line(status), _switches_style(status)),
     ]
+    lines += [_text(outage_line(status, each), "bold red") for each in status.outages]
+    equity, net = money_lines(status)
+    lines += [_text(equity), _text(net, _signed(status.account.net_quote))]
     if status.mismatched:
         symbols = ", ".join(status.mismatched)
         lines.append(_text(f"the venue holds something else in {symbols}", "bold red"))
     return lines
 
 
-def _beside(status: SessionStatus) -> str:
-    ghost, shadow = status.ghost, status.shadow
-    words = f"ghost {money(ghost.net_quote)} in {ghost.trades}"
-    if shadow is not None:
-        words += f"  shadow {money(shadow.net_quote)} in {shadow.trades}"
-    return words
+def _switches_style(status: SessionStatus) -> str:
+    if status.kill_latched:
+        return "bold red"
+    return "green" if is_trading(status) else "yellow"
 
 
 def position_lines(positions: Sequence[PositionStatus]) -> list[Text]:
@@ -324,7 +278,7 @@ def _position(each: PositionStatus) -> tuple[Text, Text]:
         clean(f" {each.strategy}  {number(each.entry_price)} -> {number(each.mark_price)}{in_r}"),
         "not bold",
     )
-    first.append(f"  gross {money(each.gross_quote)}  net ", "not bold")
+    first.append(f"  gross {money(each.gross_quote)} net ", "not bold")
     first.append(money(each.net_quote), _signed(each.net_quote))
     second = _text(f"  stop {number(each.stop_price)}")
     if not each.stop_rests:

@@ -246,7 +246,7 @@ def _ask(
 
 
 def _tell(reply: Reply) -> None:
-    from tercel.entry.cli.live_view import clean, switches_line
+    from tercel.entry.cli.session_words import clean, switches_line
 
     if not reply.is_done:
         terminal.problem(clean(f"refused: {reply.text}"))
@@ -256,7 +256,7 @@ def _tell(reply: Reply) -> None:
 
 
 def _say(line: str) -> None:
-    from tercel.entry.cli.live_view import clean
+    from tercel.entry.cli.session_words import clean
 
     terminal.console().print(clean(line), markup=False, soft_wrap=True)
 

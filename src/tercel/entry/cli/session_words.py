@@ -1,0 +1,162 @@
+"""Words for a session: whether it trades, what does not work and what that means, its money.
+
+Also how times, spans, amounts and texts of others are written wherever a session is shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tercel.domain.times import to_datetime
+
+if TYPE_CHECKING:
+    from tercel.app.live.status_records import OutageStatus, SessionStatus
+
+REASONS = {
+    "automation_off": "signals are only watched; `tercel automation on` trades them",
+    "paused": "`tercel resume` ends it",
+    "journal_down": "journal or state cannot be written",
+    "unhealthy_feed": "positions and orders cannot be read",
+}
+"""What a refusal means for a whole session."""
+FEW = 5
+"""Symbols that are named; more are counted."""
+OUTAGES = {
+    "venue": "the venue cannot be reached",
+    "reading": "positions and orders cannot be read",
+    "user": "the stream of our orders is down",
+    "market": "the market stream is down",
+    "journal": "journal or state cannot be written",
+}
+
+
+def switches_line(status: SessionStatus) -> str:
+    """Whether it trades, and if not, why."""
+    if status.kill_latched:
+        left = "verified flat" if status.kill_verified else "still closing"
+        return f"KILLED ({left}): {status.kill_latched}"
+    if not status.is_ready:
+        return "starting: the venue is compared with the state"
+    if status.blocked:
+        return f"no entries: {', '.join(map(_reason, status.blocked))}"
+    held = _held_back(status)
+    return f"automation on, but {held}" if held else "automation on, entries are made"
+
+
+def is_trading(status: SessionStatus) -> bool:
+    """Whether anything can be opened now."""
+    return status.is_ready and not status.blocked and not _held_back(status)
+
+
+def _reason(refusal: str) -> str:
+    meaning = REASONS.get(refusal)
+    return refusal if meaning is None else f"{refusal} ({meaning})"
+
+
+def _held_back(status: SessionStatus) -> str:
+    """What keeps single symbols, or everything for a while, from being entered; empty: nothing."""
+    pauses = [each for each in status.breakers.cool_downs if each.of == "account"]
+    if pauses:
+        until = max(pauses, key=lambda each: each.until_ms)
+        return f"no entries until {clock(until.until_ms)}: {until.name}"
+    wrong = [feed.symbol for feed in status.feeds if feed.trouble]
+    if not wrong:
+        return ""
+    where = ", ".join(wrong) if len(wrong) <= FEW else f"{len(wrong)} symbols"
+    return f"no entries in {where}: see market"
+
+
+def outage_line(status: SessionStatus, outage: OutageStatus) -> str:
+    """Since when something does not work, what that means, and what is done about it."""
+    since = f"since {clock(outage.since_ms)} ({lasted(status.now_ms - outage.since_ms)})"
+    trouble = f": {outage.trouble}" if outage.trouble else ""
+    means = _meaning(status, outage.what)
+    return f"{OUTAGES[outage.what]} {since}{trouble.rstrip('.')}. {means}"
+
+
+def _meaning(status: SessionStatus, what: str) -> str:
+    again = f"it is tried again every {status.read_again_ms / 1000:g} s"
+    if what == "venue":
+        rest = (
+            "Stops and targets that rest there go on working"
+            if status.positions
+            else "No position is open"
+        )
+        return f"No entries. {rest}. Streams reconnect by themselves, reading: {again}."
+    return {
+        "reading": f"No entries; what rests at the venue goes on working; {again}.",
+        "user": "Positions and orders are read over REST meanwhile; it reconnects by itself.",
+        "market": "No entries; stops and targets stay active; it reconnects by itself.",
+        "journal": "No entries; exits and stops go on; writing is tried again all the time.",
+    }[what]
+
+
+def money_lines(status: SessionStatus) -> tuple[str, str]:
+    """Equity and net, each with what it is the sum of."""
+    account = status.account
+    closing = sum(each.net_quote for each in status.positions)
+    still = (
+        f", open {money(account.open_net_quote)} ({money(closing)} if closed now)"
+        if status.positions
+        else ""
+    )
+    return (
+        f"equity {account.equity_quote:,.2f} = cash {account.cash_quote:,.2f}, open at the mark "
+        f"{money(account.unrealised_quote)}",
+        f"net {money(account.net_quote)} since the start at {account.start_quote:,.2f}: closed "
+        f"trades {money(account.closed_net_quote)}{still}",
+    )
+
+
+def account_lines(status: SessionStatus) -> list[str]:
+    """Costs, the day, and the accounts beside."""
+    account = status.account
+    return [
+        f"realised {money(account.realised_quote)} = gross {money(account.gross_quote)}, fees "
+        f"{money(-account.fee_quote)}, slippage {money(-account.slippage_quote)}, funding "
+        f"{money(account.funding_quote)}",
+        f"today (UTC): net {money(account.day_net_quote)}, entries {account.day_entries}",
+        f"since the start: trades {account.trades}, won {account.wins}, worst drawdown "
+        f"{100 * account.drawdown_fraction_max:.2f} %",
+        _beside(status),
+    ]
+
+
+def _beside(status: SessionStatus) -> str:
+    ghost, shadow = status.ghost, status.shadow
+    words = f"beside it: ghost {money(ghost.net_quote)} in {ghost.trades} trades"
+    if shadow is not None:
+        words += f", shadow {money(shadow.net_quote)} in {shadow.trades}"
+    return words
+
+
+def clean(text: str) -> str:
+    """`text` without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def clock(time_ms: int) -> str:
+    """`13:30:07` (UTC)."""
+    return f"{to_datetime(time_ms):%H:%M:%S}"
+
+
+def lasted(span_ms: int) -> str:
+    """`1 d 02:03` or `02:03:04`."""
+    seconds = max(span_ms, 0) // 1000
+    days, seconds = divmod(seconds, 86_400)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return (
+        f"{days} d {hours:02d}:{minutes:02d}"
+        if days
+        else f"{hours:02d}:{minutes:02d}:{seconds % 60:02d}"
+    )
+
+
+def number(value: float | None, digits: int = 10) -> str:
+    """`60150.1`, or `-` where it is not known."""
+    return "-" if value is None else f"{value:.{digits}g}"
+
+
+def money(value: float | None) -> str:
+    """`+1,234.50` quote."""
+    return "-" if value is None else f"{value:+,.2f}"
