@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from textwrap import wrap
 
 from tests.simulation.runs import Outcome
 from tests.simulation.trouble import PLAYED, STATES
@@ -10,6 +11,8 @@ from tests.simulation.trouble import PLAYED, STATES
 from tercel.adapters.simulator.fault_files import plan_yaml
 from tercel.adapters.simulator.faults import FaultCode, FaultPlan
 
+WIDTH = 100
+"""Columns of the report."""
 IMPOSSIBLE: dict[FaultCode, tuple[str, ...]] = {
     **dict.fromkeys(
         (FaultCode.O5, FaultCode.O12, FaultCode.O13, FaultCode.O15, FaultCode.C11),
@@ -39,7 +42,7 @@ def coverage(hits: Counter[tuple[FaultCode, str]]) -> str:
     """How often each fault struck in each state; what never happened is named."""
     head = f"{'fault':6}" + "".join(f"{state:>12}" for state in STATES)
     lines = [head]
-    missing = []
+    missing: dict[str, list[str]] = {}
     for code in sorted(PLAYED, key=lambda each: (each[0], int(each[1:]))):
         cells = []
         for state in STATES:
@@ -47,7 +50,13 @@ def coverage(hits: Counter[tuple[FaultCode, str]]) -> str:
             cannot = state in IMPOSSIBLE.get(code, ())
             cells.append(f"{count or ('-' if cannot else 0):>12}")
             if not count and not cannot:
-                missing.append(f"{code}/{state}")
+                missing.setdefault(state, []).append(str(code))
         lines.append(f"{code!s:6}" + "".join(cells))
-    never = ", ".join(missing) or "none"
-    return "\n".join([*lines, f"cells without a hit ({len(missing)}): {never}"])
+    count = sum(map(len, missing.values()))
+    lines.append(f"cells without a hit: {count or 'none'}")
+    for state in STATES:
+        if state not in missing:
+            continue
+        told = f"{state + ':':12}{' '.join(missing[state])}"
+        lines += wrap(told, WIDTH, initial_indent="  ", subsequent_indent=" " * 14)
+    return "\n".join(lines)
