@@ -74,6 +74,8 @@ def test_it_plays_bars_to_their_end_and_says_what_became_of_the_account(
     assert code == 0
     for part in ("ODDUSDT", "API key", "127.0.0.1", "C7", "the bars have run out; wallet 10100.00"):
         assert part in printed
+    [struck] = [line for line in printed.splitlines() if " fault C7 " in line]
+    assert re.fullmatch(r"23:5\d:\d\d fault C7 a deposit, withdrawal or transfer", struck.rstrip())
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from tercel.adapters.simulator.faults import (
     FaultCode,
     FaultPlan,
     FaultWatch,
+    Strike,
     When,
     Where,
     drawn_plan,
@@ -31,6 +32,21 @@ def strikes(when: When, occasions: int = 10, step_ms: int = 1_000) -> list[int]:
         number
         for number in range(1, occasions + 1)
         if watch.due(FaultCode.O1, ORDERS, (number - 1) * step_ms)
+    ]
+
+
+def test_a_strike_says_when_what_and_where() -> None:
+    faults = (Fault(FaultCode.O1, When(nth=1)), Fault(FaultCode.T12, When(nth=1)))
+    watch = FaultWatch(FaultPlan(faults), 0)
+    strikes: list[Strike] = []
+    watch.on_strike = strikes.append
+    watch.due(FaultCode.O1, Where("POST /fapi/v1/order", symbol="BTCUSDT"), 7)
+    watch.due(FaultCode.T12, Where(stream="private/ORDER_TRADE_UPDATE"), 8)
+    watch.due(FaultCode.O1, Where("POST /fapi/v1/order"), 9)
+    assert [each.time_ms for each in strikes] == [7, 8]
+    assert [str(each) for each in strikes] == [
+        "fault O1 the answer is lost, the order is live: POST /fapi/v1/order BTCUSDT",
+        "fault T12 streams lag behind requests: stream private/ORDER_TRADE_UPDATE",
     ]
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "FaultCode",
     "FaultPlan",
     "FaultWatch",
+    "Strike",
     "When",
     "Where",
     "drawn_plan",
@@ -142,6 +143,23 @@ class FaultPlan:
         return "\n".join([*lines, *(f"  {fault}" for fault in self.faults)])
 
 
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A fault has struck."""
+
+    time_ms: int
+    what: FaultCode
+    where: Where
+    """The occasion."""
+
+    def __str__(self) -> str:
+        """In one line: code, meaning, where."""
+        here = self.where
+        places = (here.endpoint, here.stream and f"stream {here.stream}", here.symbol)
+        place = " ".join(part for part in places if part)
+        return f"fault {self.what} {self.what.meaning}" + (f": {place}" if place else "")
+
+
 class FaultWatch:
     """A plan while it is being played: which fault is due, and how often each struck."""
 
@@ -153,6 +171,8 @@ class FaultWatch:
     ) -> None:
         self.plan = plan
         self.hits: Counter[FaultCode] = Counter()
+        self.on_strike: Callable[[Strike], None] | None = None
+        """Told of each strike as it happens: for whoever shows the venue to people."""
         self._start_ms = start_ms
         self._on_hit = on_hit
         self._occasions = [0] * len(plan.faults)
@@ -184,6 +204,8 @@ class FaultWatch:
             self.hits[found.what] += 1
             if self._on_hit is not None:
                 self._on_hit(found, now_ms)
+            if self.on_strike is not None:
+                self.on_strike(Strike(now_ms, found.what, here))
         return found
 
     def plans(self, code: FaultCode) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tercel.adapters.simulator.binance.assembly import Venue, VenueOrder
-    from tercel.adapters.simulator.faults import FaultPlan
+    from tercel.adapters.simulator.faults import FaultPlan, Strike
     from tercel.adapters.simulator.market.ticks import BarTick
     from tercel.adapters.simulator.mounts.serving import Place, Served
     from tercel.core.records import Records
@@ -214,6 +214,7 @@ def _serve(settings: Settings, order: VenueOrder, place: Place, *, is_redated: b
     from tercel import bootstrap
     from tercel.adapters.simulator.binance.assembly import MINUTE_MS, build_venue, redated
     from tercel.adapters.simulator.mounts.serving import serve_until_stopped
+    from tercel.domain.times import to_datetime
 
     clock = bootstrap.system_clock()
     if is_redated:
@@ -228,6 +229,12 @@ def _serve(settings: Settings, order: VenueOrder, place: Place, *, is_redated: b
         def on_bar(served: Served, tick: BarTick) -> None:
             note = f"{tick.symbol} {tick.close}, {served.server.requests:,} requests"
             progress.advance(shares, note)
+
+        def on_strike(strike: Strike) -> None:
+            line = f"{to_datetime(strike.time_ms):%H:%M:%S} {strike}"
+            screen.print(line, markup=False, soft_wrap=True)
+
+        made.facade.state.watch.on_strike = on_strike
 
         def on_start(served: Served) -> None:
             for line in _welcome(served, made, order):
