@@ -125,3 +125,34 @@ def test_a_closed_pipe_is_not_an_error() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("three_r: ")
     assert done.stderr == ""
+
+
+def test_help_is_wrapped_once_by_the_terminal() -> None:
+    """Paragraphs are one line each, whatever the source; what is indented stays as it is."""
+    told = """First line.
+
+    A paragraph that was
+    wrapped in the source.
+
+      tercel data synth    a market
+      tercel new           an idea
+    """
+    assert cli.unwrapped(told).split("\n\n") == [
+        "First line.",
+        "A paragraph that was wrapped in the source.",
+        "  tercel data synth    a market\n  tercel new           an idea",
+    ]
+    assert cli.unwrapped(None) == ""
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+@pytest.mark.parametrize("width", [80, 120])
+def test_help_fits_the_terminal_and_has_examples(
+    name: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= width
+    assert "Examples" in told or "Commands" in told

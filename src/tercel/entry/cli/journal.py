@@ -95,7 +95,12 @@ FIRST_LOOK = 16
 
 
 def journal(
-    kind: Annotated[Kind, typer.Argument(help="What to show.", show_default=False)],
+    kind: Annotated[
+        Kind,
+        typer.Argument(
+            metavar="KIND", help=f"What to show: {', '.join(Kind)}.", show_default=False
+        ),
+    ],
     session: Annotated[
         str | None, typer.Argument(help="One session, by its id; default: every one.")
     ] = None,

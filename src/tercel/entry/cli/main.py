@@ -9,6 +9,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from inspect import cleandoc
 
 import typer
 from typer.exceptions import TyperException
@@ -132,10 +133,10 @@ def tercel(
 
     [bold]First steps[/bold]
 
-      tercel data synth                                    a market to play with
-      tercel backtest three_r BTCUSDT --venue synthetic    trade it, read the report
-      tercel data fetch BTCUSDT --since 2024-01-01         real bars
-      tercel new my_idea                                   a strategy of your own
+      tercel data synth                                   a market to play with
+      tercel backtest three_r BTCUSDT --venue synthetic   trade it
+      tercel data fetch BTCUSDT --since 2024-01-01        real bars
+      tercel new my_idea                                  a strategy of your own
 
     `tercel COMMAND --help` explains each command, with examples.
     """
@@ -153,7 +154,7 @@ def build(wanted: str | None) -> typer.Typer:
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
-    app.callback()(tercel)
+    app.callback(help=unwrapped(tercel.__doc__))(tercel)
     for name, (target, summary) in COMMANDS.items():
         if name != wanted:
             app.command(name, help=summary)(_elsewhere)
@@ -161,10 +162,23 @@ def build(wanted: str | None) -> typer.Typer:
         module, attribute = target.split(":")
         found = getattr(importlib.import_module(module), attribute)
         if isinstance(found, typer.Typer):
+            for each in found.registered_commands:
+                each.help = each.help or unwrapped(getattr(each.callback, "__doc__", None))
             app.add_typer(found, name=name)
         else:
-            app.command(name, epilog=getattr(sys.modules[module], "EPILOG", None))(found)
+            epilog = getattr(sys.modules[module], "EPILOG", None)
+            app.command(name, help=unwrapped(found.__doc__), epilog=epilog)(found)
     return app
+
+
+def unwrapped(text: str | None) -> str:
+    """`text` with its paragraphs as one line each: the terminal wraps them, and a second wrap of
+    lines that are wrapped already is ragged. What is indented stays as it is.
+    """
+    paragraphs = cleandoc(text or "").split("\n\n")
+    return "\n\n".join(
+        each if "\n " in f"\n{each}" else each.replace("\n", " ") for each in paragraphs
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -198,7 +212,8 @@ def explain(error: Exception) -> int:
         if not error.format_message():  # a bare `tercel data`: its help is the answer
             return EXIT_USER
         where = getattr(getattr(error, "ctx", None), "command_path", "tercel")
-        problem(f"error: {error.format_message().rstrip('.')}; see `{where} --help`")
+        told = " ".join(error.format_message().replace("Value error, ", "").split())
+        problem(f"error: {told.rstrip('.')}; see `{where} --help`")
         return EXIT_USER
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES):
         where = error.filename or "a file of the run or of the kernel cache"

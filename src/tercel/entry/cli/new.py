@@ -17,7 +17,7 @@ def new(
 ) -> None:
     """Write a commented strategy file into the current folder, ready to be backtested.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       tercel new my_idea
       tercel backtest ./my_idea.py BTCUSDT --venue synthetic
