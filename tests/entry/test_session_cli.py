@@ -151,7 +151,10 @@ def test_what_was_kept_is_shown_and_marked(run: Run, folder: Path, command: str)
     keep(folder, full_state(7))
     code, out, err = run(command)
     assert code == 1
-    assert err == "no session runs in session; what is shown is what its state store kept last\n"
+    assert err == (
+        "no session runs in session; what is shown is what its state store kept last; "
+        "`tercel run` starts one, --folder names another place\n"
+    )
     assert "BTCUSDT long 0.003 three_r" in out
     assert "nobody watches them now" in out
     assert "t-s1-0-1-7" in out

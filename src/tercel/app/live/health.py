@@ -18,6 +18,9 @@ from tercel.domain.events import FeedNews, MarketView, Quote
 from tercel.domain.live_settings import HealthSettings
 
 MARKET = "market"
+OTHER_SPEED_MS = 60_000
+"""No clock that is kept right is so far off."""
+OTHER_SPEED = "; a venue that was started with --speed needs the same --speed of `tercel run`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,9 @@ class FeedHealth:
         if not seen.bid < seen.ask:
             return self._crossed(seen)
         if abs(seen.skew_ms) > limits.skew_ms_max:
-            return f"clock skew: quotes are dated {seen.skew_ms:+d} ms against our clock"
+            return f"clock skew: quotes are dated {seen.skew_ms:+d} ms against our clock" + (
+                OTHER_SPEED if abs(seen.skew_ms) >= OTHER_SPEED_MS else ""
+            )
         return self._bar_against_quote(seen)
 
     def _bar_against_quote(self, seen: _Symbol) -> str:

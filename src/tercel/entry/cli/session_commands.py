@@ -395,7 +395,9 @@ def _leave_if_none_runs(found: SessionStatus | KeptStatus | None, place: Path) -
     if isinstance(found, SessionStatus):
         return
     kept = "" if found is None else "; what is shown is what its state store kept last"
-    terminal.problem(f"no session runs in {place}{kept}")
+    terminal.problem(
+        f"no session runs in {place}{kept}; `tercel run` starts one, --folder names another place"
+    )
     raise typer.Exit(1)
 
 
