@@ -16,7 +16,7 @@ WIDTH = 100
 IMPOSSIBLE: dict[FaultCode, tuple[str, ...]] = {
     **dict.fromkeys(
         (FaultCode.O5, FaultCode.O12, FaultCode.O13, FaultCode.O15, FaultCode.C11),
-        ("flat", "open", "exiting", "recovering"),
+        ("flat", "open", "exiting"),
     ),
     **dict.fromkeys((FaultCode.A1, FaultCode.A11, FaultCode.O16), ("flat", "entering")),
     **dict.fromkeys((FaultCode.A8, FaultCode.O10), ("flat",)),
