@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench.measurement import MS_PER_S, Measurement
 from tercel.app.live.session import Session
 from tercel.core.codes import Slot
-from tercel.domain.commands import PlaceOrder
+from tercel.domain.commands import PlaceOrder, SaveState
 from tercel.domain.events import BarsClosed, Event
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def bar_to_order() -> Measurement:
         if isinstance(event, BarsClosed):
             began = time.perf_counter()
         made = handle(running, event)
+        for saving in [each for each in made if isinstance(each, SaveState)]:
+            assert saving.state.saved_ms  # whoever drives a session writes it before an order
         if any(isinstance(each, PlaceOrder) and each.request.slot is Slot.ENTRY for each in made):
             samples.append((time.perf_counter() - began) * US_PER_S)
         return list(made)

@@ -165,7 +165,7 @@ class World:
         for symbol in self.symbols if scene.is_isolated else ():
             self.exchange.set_margin_type(symbol, True, self.now)
         self.session: Session | None = None
-        self.saved = SessionState()
+        self._saved: SaveState | None = None
         self.life = 0
         self.started_ms = 0
         self.crashes = 0
@@ -274,6 +274,11 @@ class World:
         if self.session is not None:
             self.hand(event)
 
+    @property
+    def saved(self) -> SessionState:
+        """What was kept last: all that a crash leaves."""
+        return SessionState() if self._saved is None else self._saved.state
+
     # --- the session -------------------------------------------------------------------------
 
     def _start(self, _: Any) -> None:
@@ -371,7 +376,7 @@ class World:
     def _carry_out(self, command: Command) -> None:
         request = Request("", self.life)
         if isinstance(command, SaveState):
-            self.saved = command.state
+            self._saved = command
             return
         if isinstance(command, PlaceOrder):
             order = command.request

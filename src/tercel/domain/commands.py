@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from tercel.domain.journal import JournalRow
 from tercel.domain.orders import OrderRequest
-from tercel.domain.session_state import SessionState
+from tercel.domain.session_state import SessionState, StateSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,17 @@ class WriteJournal:
 
 @dataclass(frozen=True, slots=True)
 class SaveState:
-    """Keep this state; it is durable before any later command is carried out."""
+    """Keep this state; it is durable before any later command is carried out.
 
-    state: SessionState
+    Most states are superseded before anybody writes them: the record is made on demand.
+    """
+
+    snapshot: StateSnapshot
+
+    @property
+    def state(self) -> SessionState:
+        """The state as it was when this was asked for."""
+        return self.snapshot.state()
 
 
 @dataclass(frozen=True, slots=True)

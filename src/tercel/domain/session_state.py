@@ -7,6 +7,7 @@ source lists are all here, beside what recovery needs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from tercel.domain.orders import OrderPhase, OrderRequest
 
@@ -120,6 +121,14 @@ class SessionState:
     def without_position(self) -> SessionState:
         """The same with no position and no orders: counters and latches alone."""
         return replace(self, active_position=(), orders=(), kernel=None)
+
+
+class StateSnapshot(Protocol):
+    """A state as it was at one moment, made into a record once somebody asks for it."""
+
+    def state(self) -> SessionState:
+        """The same record whenever it is asked for, whatever has happened since."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

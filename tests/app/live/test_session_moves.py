@@ -55,6 +55,22 @@ def test_rows_and_state_come_before_what_is_sent() -> None:
             assert last_rows < last_save
 
 
+def test_a_kept_state_is_of_its_own_moment() -> None:
+    """The record is made when it is asked for; what the session did since does not show in it."""
+    scene = Scene(Cast(plan=TWO_LEGS)).enter()
+    early = scene.of(SaveState)
+    made = [each.state for each in early]
+    assert made[-1].active_position and made[-1].orders
+    assert made[-1].active_position[0].stop_order_id == scene.stop_id()
+    scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
+    scene.settle()
+    for _ in range(3):
+        scene.bar()
+    assert [each.state for each in early] == made
+    assert scene.session.kept == scene.state != made[-1]
+    assert not scene.state.active_position
+
+
 def test_journaled_inputs_are_the_events_to_the_bit() -> None:
     """Everything that came in can be read back and encodes to the same bytes; NaN included."""
     scene = Scene(Cast(plan=TWO_LEGS))

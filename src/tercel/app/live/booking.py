@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -44,56 +43,55 @@ class Booking:
 
     def book_for(self, k: int, slot: Slot, fill: VenueFill, order: WorkingOrder) -> None:
         """Book a fill of stream `k`; what no position is there for moves cash alone."""
-        parts = self._parts
-        stream = parts.stream(k)
+        parts, desk = self._parts, self._parts.desk
         if slot is Slot.ENTRY:
-            if stream.position.quantity > 0.0 and stream.position.side != fill.side:
+            if desk.held.item(k) > 0.0 and desk.sides.item(k) != fill.side:
                 # Given up long ago, and the stream has turned round since: it takes that off first.
                 left = self._reduce(fill, ExitReason.OUTSIDE)
                 if left <= 0.5 * parts.lot_of(k):
                     return
                 fill = _part_of(fill, left)
             self._readmit(k, fill, order)
-        elif self._is_over(stream.position, fill, order):
+        elif self._is_over(k, fill, order):
             # Of an exit whose trade is over: what it did at the venue, the venue tells.
             self.book_stray(fill)
             parts.read_venue(again=True)
             return
         else:
-            stream.orders[slot].reason = order.request.reason
+            desk.reasons[k, slot] = order.request.reason
         reference = self._reference(k, slot, fill, order.request)
         parts.recorder.fill(k, slot, fill, reference)
-        trades = parts.desk.fill(k, slot, fill, reference)
+        trades = desk.fill(k, slot, fill, reference)
         if len(trades):
             self.trades.append(trades)
             parts.recorder.trades("main", trades)
 
-    @staticmethod
-    def _is_over(position: Any, fill: VenueFill, order: WorkingOrder) -> bool:
-        """Whether an exit's fill belongs to a trade of before the one that `position` is."""
-        if not position.quantity > 0.0 or position.side == fill.side:
+    def _is_over(self, k: int, fill: VenueFill, order: WorkingOrder) -> bool:
+        """Whether an exit's fill belongs to a trade of before the one that stream `k` is in."""
+        desk = self._parts.desk
+        if not desk.held.item(k) > 0.0 or desk.sides.item(k) == fill.side:
             return True
-        return 0 < order.sent_ms < int(position.entry_time) - CLOCKS_APART_MS
+        return 0 < order.sent_ms < desk.entry_times.item(k) - CLOCKS_APART_MS
 
     def _readmit(self, k: int, fill: VenueFill, order: WorkingOrder) -> None:
         """An entry that was given up has filled after all: the stream takes it back."""
         parts = self._parts
-        stream = parts.stream(k)
-        table = stream.orders[Slot.ENTRY]
-        is_same = table.status != OrderStatus.EMPTY and table.side == fill.side
-        room = float(table.quantity) if is_same else 0.0
+        desk, stream = parts.desk, parts.stream(k)
+        status, _, side, _, quantity, *_ = desk.orders.item(k, Slot.ENTRY)
+        is_same = status != OrderStatus.EMPTY and side == fill.side
+        room = quantity if is_same else 0.0
         if room >= fill.quantity - 0.5 * parts.lot_of(k) - 1e-12 * fill.quantity:
             return
         if not is_same:
             # It was replaced by one on the other side, which cannot be had beside it.
-            minute.withdraw_entry(parts.desk.account, stream, int(Refusal.POSITION_OPEN))
+            minute.withdraw_entry(desk.account, stream, int(Refusal.POSITION_OPEN))
         plan = new(ENTRY_PLAN)
         fields = ("stop_distance", "target_distance", "score", "reason", "time", "price")
         for name, value in zip(fields, order.plan, strict=True):
             plan[name] = value
         if not math.isfinite(float(plan.stop_distance)) or not plan.stop_distance > 0.0:
             plan.stop_distance = fill.price * parts.rules.session.adopt_stop_fraction
-        minute.readmit(parts.desk.account, stream, plan, fill.side, fill.quantity)
+        minute.readmit(desk.account, stream, plan, fill.side, fill.quantity)
 
     def _reference(self, k: int, slot: Slot, fill: VenueFill, request: OrderRequest) -> float:
         """What the fill would have been without slippage."""
@@ -105,10 +103,9 @@ class Booking:
             return request.trigger_price
         if request.price is not None:
             return request.price
-        stream = self._parts.stream(k)
-        price = float(stream.orders[Slot.ENTRY].placed_price) if slot is Slot.ENTRY else 0.0
-        if slot is not Slot.ENTRY:
-            price = float(stream.position.mark_price)
+        desk = self._parts.desk
+        is_entry = slot is Slot.ENTRY
+        price = desk.placed_prices.item(k, slot) if is_entry else desk.mark_prices.item(k)
         return price if price > 0.0 and np.isfinite(price) else fill.price
 
     def book_stray(self, fill: VenueFill) -> None:
@@ -138,11 +135,11 @@ class Booking:
         """Take `fill` off the positions on its other side; what of it is left, base."""
         parts = self._parts
         left = fill.quantity
+        held, sides = parts.desk.held, parts.desk.sides
         for k in parts.plan.streams_of(fill.symbol):
-            position = parts.stream(k).position
-            if not position.quantity > 0.0 or position.side == fill.side or not left > 0.0:
+            if not held.item(k) > 0.0 or sides.item(k) == fill.side or not left > 0.0:
                 continue
-            part = min(left, float(position.quantity))
+            part = min(left, held.item(k))
             left -= part
             self._book_outside(k, fill, part, reason)
         return left

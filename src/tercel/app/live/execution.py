@@ -9,7 +9,7 @@ known for long enough.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from typing import Any
 
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.booking import Booking
@@ -51,9 +51,9 @@ class Execution:
 
     def sync(self, k: int) -> None:
         """Ask for whatever makes the orders of stream `k` what its table says."""
-        asked = self._parts.desk.statuses[k].tolist()
+        asked, has = self._parts.desk.statuses[k].tolist(), self._parts.orders.has
         for slot in SLOTS:
-            if asked[slot] != EMPTY or self._parts.orders.has(k, slot):
+            if asked[slot] != EMPTY or has(k, slot):
                 self._sync_slot(k, slot)
         self._watch_protection(k)
 
@@ -71,8 +71,9 @@ class Execution:
 
     def _sync_slot(self, k: int, slot: Slot) -> None:
         parts = self._parts
-        stream = parts.stream(k)
-        wanted = wanted_in(stream, slot) if parts.desk.statuses[k, slot] else None
+        desk = parts.desk
+        asked: Any = desk.orders.item(k, slot)
+        wanted = wanted_in(asked, slot)
         live = parts.orders.of(k, slot)
         if wanted is None:
             if slot is Slot.TRAIL:
@@ -81,11 +82,11 @@ class Execution:
                 self._cancel(order)
             return
         if slot is Slot.TRAIL and k in self._overrun:
-            wanted = replace(wanted, kind=OrderKind.MARKET, price=math.nan)
+            wanted = wanted._replace(kind=OrderKind.MARKET, price=math.nan)
         exact = parts.rules.is_exact
         ticks = 0.0 if exact else parts.rules.session.reprice_ticks_min
-        slack = ticks * float(stream.instrument.tick_size)
-        half_lot = 0.0 if exact else 0.5 * parts.lot_of(k)
+        slack = ticks * desk.ticks[k]
+        half_lot = 0.0 if exact else 0.5 * desk.lots[k]
         good = [order for order in live if fits(order, wanted, slack, half_lot)]
         if good:
             if good[-1].rests:
@@ -113,7 +114,8 @@ class Execution:
         """What an entry was approved with: kept with the order, for a fill that comes too late."""
         if slot is not Slot.ENTRY:
             return ()
-        position, order = self._parts.stream(k).position, self._parts.stream(k).orders[slot]
+        stream = self._parts.stream(k)
+        position, order = stream.position, stream.orders[slot]
         return (
             float(position.stop_distance),
             float(position.target_distance),
@@ -144,7 +146,7 @@ class Execution:
     # --- protection ------------------------------------------------------------------------------
 
     def _watch_protection(self, k: int) -> None:
-        quantity = float(self._parts.desk.held[k])
+        quantity = self._parts.desk.held.item(k)
         if not quantity > 0.0:
             self.naked_since.pop(k, None)
             self._refused.pop(k, None)
@@ -163,8 +165,7 @@ class Execution:
 
     def close_unprotected(self, k: int, why: str) -> None:
         """Close the position of `k` now, tell afterwards."""
-        stream = self._parts.stream(k)
-        if stream.orders[Slot.CLOSE].status != OrderStatus.EMPTY:
+        if self._parts.desk.statuses.item(k, Slot.CLOSE) != EMPTY:
             return
         self.ask_close(k, ExitReason.UNPROTECTED)
         self._parts.alert(Level.CRITICAL, AlertCode.SL_PLACEMENT_FAILED, why, k)
@@ -348,10 +349,10 @@ class Execution:
         is_gone = order.phase in (OrderPhase.CANCELLED, OrderPhase.EXPIRED)
         if request.slot is not Slot.STOP or not is_gone or order.cancel_ms:
             return
-        stream = parts.stream(request.stream)
-        is_wanted = stream.orders[Slot.STOP].status == OrderStatus.RESTING
-        is_there = bool(parts.orders.of(request.stream, Slot.STOP))
-        if is_wanted and stream.position.quantity > 0.0 and not is_there:
+        k, desk = request.stream, parts.desk
+        is_wanted = desk.statuses.item(k, Slot.STOP) == OrderStatus.RESTING
+        is_there = bool(parts.orders.of(k, Slot.STOP))
+        if is_wanted and desk.held.item(k) > 0.0 and not is_there:
             self._tell_missing(request)
 
     def _look_for_end(self, order: WorkingOrder) -> None:
@@ -396,12 +397,11 @@ class Execution:
 
     def _leave_rest(self, order: WorkingOrder) -> None:
         """Nothing more of an entry is asked for."""
-        parts, request = self._parts, order.request
-        stream = parts.stream(request.stream)
-        table = stream.orders[Slot.ENTRY]
-        if table.status != OrderStatus.EMPTY and not parts.orders.of(request.stream, Slot.ENTRY):
-            minute.withdraw_entry(parts.desk.account, stream, int(Refusal.NO_LIQUIDITY))
-            parts.desk.touch(request.stream)
+        parts, k = self._parts, order.request.stream
+        is_asked = parts.desk.statuses.item(k, Slot.ENTRY) != EMPTY
+        if is_asked and not parts.orders.of(k, Slot.ENTRY):
+            minute.withdraw_entry(parts.desk.account, parts.stream(k), int(Refusal.NO_LIQUIDITY))
+            parts.desk.touch(k)
 
     # --- fills -----------------------------------------------------------------------------------
 

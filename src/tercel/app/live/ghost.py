@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,16 @@ def ghost_settings(plan: SessionPlan, fee_rate: float) -> list[Records]:
         record.rules.participation_max = 0.0
         made.append(record)
     return made
+
+
+class BesideFigures(NamedTuple):
+    """What came of both at one moment; money in quote, the rate 0..1."""
+
+    ghost_pnl: float
+    ghost_trades: int
+    ghost_win_rate: float
+    shadow_pnl: float
+    shadow_trades: int
 
 
 class Beside:
@@ -84,6 +95,16 @@ class Beside:
     def ghost_win_rate(self) -> float:
         """0..1; 0 without a trade."""
         return self.ghost_wins / self.ghost_trades if self.ghost_trades else 0.0
+
+    def figures(self) -> BesideFigures:
+        """What came of both so far."""
+        return BesideFigures(
+            self.ghost_pnl,
+            self.ghost_trades,
+            self.ghost_win_rate,
+            self.shadow_pnl,
+            self.shadow_trades,
+        )
 
     def reset_ghost(self) -> None:
         """Automation has been switched on: the ghost's figures begin anew."""

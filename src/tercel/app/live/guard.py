@@ -23,7 +23,7 @@ class Guard:
 
     def look(self) -> None:
         """Everything that is due now."""
-        for order in list(self._parts.orders.live()):
+        for order in self._parts.orders.live():
             self._look_at(order)
         self._close_naked()
         self._execution.sync_busy()
@@ -63,8 +63,7 @@ class Guard:
         for k, since in list(self._execution.naked_since.items()):
             if parts.now - since < limit:
                 continue
-            stream = parts.stream(k)
-            if stream.orders[Slot.CLOSE].status == OrderStatus.EMPTY:
+            if parts.desk.statuses.item(k, Slot.CLOSE) == OrderStatus.EMPTY:
                 self._execution.close_unprotected(
                     k,
                     f"{parts.symbol_of(k)}: no stop rests {parts.now - since} ms after the fill; "

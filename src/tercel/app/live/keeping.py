@@ -7,16 +7,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tercel.app.live.ghost import BesideFigures
+from tercel.app.live.plan import SessionPlan
+from tercel.app.live.working import RESTING, OrderFields
 from tercel.core import breakers
 from tercel.core.codes import LEGS_MAX, OrderStatus, Slot
 from tercel.core.records import ACCOUNT, MARKET, POSITION, STREAM
 from tercel.domain.errors import DataError
-from tercel.domain.session_state import ActivePosition, KernelImage, SessionState
+from tercel.domain.session_state import ActivePosition, KernelImage, SavedOrder, SessionState
 from tercel.domain.times import to_datetime
 
 if TYPE_CHECKING:
@@ -32,93 +36,157 @@ def fingerprint() -> str:
 _FINGERPRINT = fingerprint()
 
 
-def labels_of(session: Session) -> tuple[str, ...]:
+def labels_of(plan: SessionPlan) -> tuple[str, ...]:
     """What each stream is, in words that do not change."""
     return tuple(
         f"{stream.label.strategy} {stream.label.venue} {stream.label.symbol} "
         f"{stream.label.timeframe}"
-        for stream in session.parts.plan.streams
+        for stream in plan.streams
     )
 
 
-def active_positions(session: Session) -> tuple[ActivePosition, ...]:
-    """Every open position, for people."""
+@dataclass(frozen=True, slots=True)
+class KeptFrame:
+    """What every kept state of a session has in common."""
+
+    base: SessionState
+    """What it began with: fields that the session does not move stay as they are."""
+    plan: SessionPlan
+    mode: str
+    session_id: str
+    labels: tuple[str, ...]
+
+    def state(self) -> SessionState:
+        """The state that nothing has been kept of yet."""
+        return self.base
+
+
+def frame_of(base: SessionState, plan: SessionPlan, mode: str, session_id: str) -> KeptFrame:
+    """The frame of a session that begins with `base`."""
+    return KeptFrame(base, plan, mode, session_id, labels_of(plan))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMoment:
+    """Everything that is kept, as it was after one event: bytes, and what never changes again.
+
+    It is taken after nearly every event, and nearly always superseded before it is written: `state`
+    does the rest of the work for those that are.
+    """
+
+    frame: KeptFrame
+    now_ms: int
+    account: bytes
+    """ACCOUNT."""
+    streams: bytes
+    """STREAM, one for each."""
+    automation: bool
+    is_paused: bool
+    kill_latched: str
+    figures: BesideFigures
+    order_number: int
+    orders: tuple[OrderFields, ...]
+    seen_fills: tuple[str, ...]
+    fills_since_ms: int
+
+    def state(self) -> SessionState:
+        """The state of that moment."""
+        frame, figures, now_ms = self.frame, self.figures, self.now_ms
+        [account] = np.frombuffer(bytearray(self.account), ACCOUNT)
+        pace = account.pace_state
+        # Whether or not its kill switch is on.
+        day_ago = float(breakers.equity_at(account, now_ms - breakers.DAY_MS))
+        orders = tuple(SavedOrder(*fields) for fields in self.orders)
+        return replace(
+            frame.base,
+            automation_enabled=self.automation,
+            mode=frame.mode,
+            active_position=active_positions(frame.plan, self.streams, orders),
+            account_balance=float(account.cash_quote),
+            rolling_24h_pnl=float(account.equity_quote) - day_ago if account.hours > 0 else 0.0,
+            daily_trade_count=int(breakers.trades_today(pace, now_ms)),
+            daily_trade_date=f"{to_datetime(now_ms):%Y-%m-%d}",
+            consecutive_losses=int(pace.losses),
+            cooldown_until=int(pace.pause_until),
+            ghost_pnl=figures.ghost_pnl,
+            ghost_trade_count=figures.ghost_trades,
+            ghost_win_rate=figures.ghost_win_rate,
+            shadow_pnl=figures.shadow_pnl,
+            shadow_trade_count=figures.shadow_trades,
+            is_paused=self.is_paused,
+            kill_latched=self.kill_latched,
+            session_id=frame.session_id,
+            order_number=self.order_number,
+            orders=orders,
+            seen_fills=self.seen_fills,
+            fills_since_ms=self.fills_since_ms,
+            kernel=KernelImage(_FINGERPRINT, frame.labels, self.account, self.streams, b""),
+            saved_ms=now_ms,
+        )
+
+
+def moment_of(session: Session) -> KeptMoment:
+    """What of `session` is kept, as it is now."""
     parts = session.parts
+    flags, desk, orders = parts.flags, parts.desk, parts.orders
+    since_ms = parts.fills_since()
+    return KeptMoment(
+        session.frame,
+        parts.now,
+        desk.account.tobytes(),
+        desk.streams.tobytes(),
+        flags.automation,
+        flags.is_paused,
+        flags.kill_latched,
+        session.beside.figures(),
+        orders.number,
+        tuple([order.fields() for order in orders.live()]),
+        parts.seen_since(since_ms),
+        since_ms,
+    )
+
+
+def active_positions(
+    plan: SessionPlan, streams: bytes, orders: Sequence[SavedOrder]
+) -> tuple[ActivePosition, ...]:
+    """Every open position, for people."""
+    records = np.frombuffer(streams, STREAM)
+    positions, tables = records["position"], records["orders"]
     made = []
-    for k in np.flatnonzero(parts.desk.streams["position"]["quantity"] > 0.0):
-        stream = parts.stream(int(k))
-        # As tuples and lists: a record is read field by field in Python, and this is done often.
-        position = dict(zip(POSITION.names or (), stream.position.item(), strict=True))
-        orders = stream.orders
-        prices, statuses = orders["price"].tolist(), orders["status"].tolist()
+    for k in np.flatnonzero(positions["quantity"] > 0.0).tolist():
+        # As tuples and lists: a record is read field by field in Python.
+        position = dict(zip(POSITION.names or (), positions[k].item(), strict=True))
+        prices, statuses = tables["price"][k].tolist(), tables["status"][k].tolist()
         targets = [
             prices[slot]
             for slot in range(Slot.TARGET_1, Slot.TARGET_1 + LEGS_MAX)
             if statuses[slot] == OrderStatus.RESTING
         ]
+        label = plan.streams[k].label
         made.append(
             ActivePosition(
-                symbol=parts.symbol_of(int(k)),
-                strategy=parts.plan.streams[int(k)].label.strategy,
+                symbol=label.symbol,
+                strategy=label.strategy,
                 direction="long" if position["side"] > 0 else "short",
                 entry_price=position["entry_price"],
                 stop_price=prices[Slot.STOP],
                 target_price=targets[0] if targets else float("nan"),
                 position_size=position["quantity"],
                 entry_time_utc=position["entry_time"],
-                stop_order_id=_resting_id(session, int(k), Slot.STOP),
-                target_order_id=_resting_id(session, int(k), Slot.TARGET_1),
+                stop_order_id=_resting_id(orders, k, Slot.STOP),
+                target_order_id=_resting_id(orders, k, Slot.TARGET_1),
             )
         )
     return tuple(made)
 
 
-def _resting_id(session: Session, k: int, slot: Slot) -> str:
-    orders = [order for order in session.parts.orders.of(k, slot) if order.rests]
-    return orders[-1].request.client_id if orders else ""
-
-
-def kept_state(session: Session) -> SessionState:
-    """The state of `session` as it is now."""
-    parts, beside = session.parts, session.beside
-    account = parts.desk.account
-    pace = account.pace_state
-    since = parts.fills_since()
-    recent = parts.seen_since(since)
-    # Whether or not its kill switch is on.
-    day_ago = float(breakers.equity_at(account, parts.now - breakers.DAY_MS))
-    return replace(
-        session.kept,
-        automation_enabled=parts.flags.automation,
-        mode=parts.rules.mode,
-        active_position=active_positions(session),
-        account_balance=float(account.cash_quote),
-        rolling_24h_pnl=float(account.equity_quote) - day_ago if account.hours > 0 else 0.0,
-        daily_trade_count=int(breakers.trades_today(pace, parts.now)),
-        daily_trade_date=f"{to_datetime(parts.now):%Y-%m-%d}",
-        consecutive_losses=int(pace.losses),
-        cooldown_until=int(pace.pause_until),
-        ghost_pnl=beside.ghost_pnl,
-        ghost_trade_count=beside.ghost_trades,
-        ghost_win_rate=beside.ghost_win_rate,
-        shadow_pnl=beside.shadow_pnl,
-        shadow_trade_count=beside.shadow_trades,
-        is_paused=parts.flags.is_paused,
-        kill_latched=parts.flags.kill_latched,
-        session_id=session.session_id,
-        order_number=parts.orders.number,
-        orders=tuple(order.saved() for order in parts.orders.live()),
-        seen_fills=recent,
-        fills_since_ms=since,
-        kernel=KernelImage(
-            _FINGERPRINT,
-            labels_of(session),
-            bytes(account.tobytes()),
-            bytes(parts.desk.streams.tobytes()),
-            b"",
-        ),
-        saved_ms=parts.now,
-    )
+def _resting_id(orders: Sequence[SavedOrder], k: int, slot: Slot) -> str:
+    """Client id of the latest order that rests in a slot; empty: none does."""
+    for order in reversed(orders):
+        request = order.request
+        if request.stream == k and request.slot is slot and order.phase in RESTING:
+            return request.client_id
+    return ""
 
 
 def restore_books(session: Session, state: SessionState) -> None:
@@ -145,7 +213,7 @@ def restore_books(session: Session, state: SessionState) -> None:
     desk.account.limits, desk.account.pace = limits, pace
     desk.account.watches, desk.account.series_count = watches, count
     kept = np.frombuffer(bytearray(image.streams), STREAM)
-    here = {label: k for k, label in enumerate(labels_of(session))}
+    here = {label: k for k, label in enumerate(session.frame.labels)}
     settings = ("plan", "instrument", "costs", "rules", "sizing", "pace")
     for label, record in zip(image.labels, kept, strict=True):
         k = here.get(label)

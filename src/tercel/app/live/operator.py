@@ -214,7 +214,7 @@ class Operator:
         if self._kill_is_open and not parts.desk.is_flat():
             # An entry may have filled after the switch: it is closed as well.
             self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
-        if self._kill_is_open and parts.desk.is_flat() and not any(parts.orders.live()):
+        if self._kill_is_open and parts.desk.is_flat() and not parts.orders.live():
             if not parts.rules.reads_venue:
                 self._verified("nothing is open")
             elif self._may_read():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,24 +45,28 @@ class SessionPlan:
     streams: tuple[LiveStream, ...]
     series: tuple[SeriesKey, ...]
     account: AccountSpec
+    symbols: tuple[str, ...] = field(init=False, repr=False)
+    """Of the series, in their order."""
+    _streams_of: dict[str, tuple[int, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        symbols = tuple(key.symbol for key in self.series)
+        traded = [symbols[stream.series] for stream in self.streams]
+        by_symbol = {
+            symbol: tuple(k for k, each in enumerate(traded) if each == symbol)
+            for symbol in symbols
+        }
+        object.__setattr__(self, "symbols", symbols)
+        object.__setattr__(self, "_streams_of", by_symbol)
 
     @property
     def bar_ms(self) -> int:
         """Length of a bar, the same for all, ms."""
         return self.series[0].bar_ms
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Of the series, in their order."""
-        return tuple(key.symbol for key in self.series)
-
     def streams_of(self, symbol: str) -> tuple[int, ...]:
         """Numbers of the streams that trade `symbol`."""
-        return tuple(
-            number
-            for number, stream in enumerate(self.streams)
-            if self.series[stream.series].symbol == symbol
-        )
+        return self._streams_of.get(symbol, ())
 
 
 def plan_of(prepared: PreparedRun) -> SessionPlan:

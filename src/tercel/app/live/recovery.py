@@ -90,7 +90,7 @@ class Recovery:
     def _compare_orders(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
         parts = self._parts
         listed = {each.client_id: each for each in snapshot.orders}
-        for order in list(parts.orders.live()):
+        for order in parts.orders.live():
             there = listed.get(order.request.client_id)
             if there is not None:
                 answer = Answer(
@@ -117,9 +117,7 @@ class Recovery:
         """An open order that the session does not count on."""
         parts = self._parts
         ours = is_ours or parse_client_id(each.client_id) is not None
-        flat = not any(
-            parts.stream(k).position.quantity > 0.0 for k in parts.plan.streams_of(each.symbol)
-        )
+        flat = not any(parts.desk.held.item(k) > 0.0 for k in parts.plan.streams_of(each.symbol))
         if ours or (each.reduce_only and flat):
             parts.asked.append(
                 CancelForeign(each.client_id, each.venue_id, each.symbol, each.is_conditional)
@@ -140,10 +138,9 @@ class Recovery:
 
     def known_quantity(self, symbol: str) -> float:
         """What the session holds in `symbol`, base, longs positive."""
-        parts = self._parts
+        desk = self._parts.desk
         return sum(
-            float(parts.stream(k).position.side * parts.stream(k).position.quantity)
-            for k in parts.plan.streams_of(symbol)
+            desk.sides.item(k) * desk.held.item(k) for k in self._parts.plan.streams_of(symbol)
         )
 
     def _lot(self, symbol: str) -> float:
@@ -170,7 +167,7 @@ class Recovery:
             difference = self._differs(symbol, held)
             if difference == 0.0:
                 foreign.note(symbol, 0.0)
-            unexplained = self._unexplained(symbol, held)
+            unexplained = difference - foreign.held(symbol)
             if abs(unexplained) <= 0.5 * self._lot(symbol):
                 self._mismatches.pop(symbol, None)
                 self._block(symbol, difference, held)
@@ -194,7 +191,7 @@ class Recovery:
         hold all the same, they were booked as somebody else's, or never come.
         """
         parts = self._parts
-        for order in list(parts.orders.unsettled()):
+        for order in parts.orders.unsettled():
             symbol = order.request.symbol
             if symbol not in parts.plan.symbols or not order.phase.is_over:
                 continue
@@ -260,7 +257,7 @@ class Recovery:
         parts = self._parts
         listed = {each.client_id for each in snapshot.orders}
         for k in range(len(parts.desk.rows)):
-            if parts.stream(k).position.quantity > 0.0:
+            if parts.desk.held.item(k) > 0.0:
                 self._check_kept(k, listed)
         for symbol in parts.plan.symbols:
             difference = self._differs(symbol, held)
@@ -276,10 +273,9 @@ class Recovery:
     def _check_kept(self, k: int, listed: set[str]) -> None:
         """A kept position: its stop and targets must rest."""
         parts = self._parts
-        stream = parts.stream(k)
         missing = []
         for slot in (Slot.STOP, *(Slot.TARGET_1, Slot.TARGET_2, Slot.TARGET_3, Slot.TARGET_4)):
-            if stream.orders[slot].status != OrderStatus.RESTING:
+            if parts.desk.statuses.item(k, slot) != OrderStatus.RESTING:
                 continue
             orders = parts.orders.of(k, slot)
             if not any(order.request.client_id in listed for order in orders):
@@ -300,9 +296,7 @@ class Recovery:
     def _meet_unknown(self, symbol: str, difference: float, held: PositionSnapshot) -> None:
         parts = self._parts
         what = f"{symbol}: the venue holds {held.quantity:g} at {held.entry_price:g}"
-        free = [
-            k for k in parts.plan.streams_of(symbol) if not parts.stream(k).position.quantity > 0.0
-        ]
+        free = [k for k in parts.plan.streams_of(symbol) if not parts.desk.held.item(k) > 0.0]
         if parts.rules.session.on_unknown_position == "adopt" and free:
             self._adopt(free[0], difference, held)
             parts.alert(Level.CRITICAL, AlertCode.POSITION_ADOPTED, f"{what}: adopted", free[0])

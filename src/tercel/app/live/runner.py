@@ -62,7 +62,7 @@ from tercel.domain.events import (
     VenueRead,
 )
 from tercel.domain.journal import JournalRow, SessionEndRow
-from tercel.domain.session_state import SessionState
+from tercel.domain.session_state import StateSnapshot
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ class Runner:
         self._queue: asyncio.Queue[Event | _History] = asyncio.Queue()
         self._queue_max = session.parts.rules.session.queue_max
         self._rows: deque[JournalRow] = deque()
-        self._state: SessionState | None = None
+        self._state: StateSnapshot | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._storing = asyncio.Lock()
         self._journal_is_up = True
@@ -222,7 +222,7 @@ class Runner:
         now = self._around.clock.now_ms()
         rows = [*self._rows, SessionEndRow(self.session.session_id, now, code, why)]
         self._rows.clear()
-        await self._store(rows, self.session.kept)
+        await self._store(rows, self.session.snapshot)
         return code
 
     # --- the loop --------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ class Runner:
                 self._rows.extend(command.rows)
                 self._tell(command)
             elif isinstance(command, SaveState):
-                self._state = command.state
+                self._state = command.snapshot
         writes = [each for each in sends if isinstance(each, PlaceOrder | CancelOrder)]
         is_stored = await self._store_in_time() if writes else True
         for command in sends:
@@ -327,7 +327,7 @@ class Runner:
             self._state = None
             return await self._store(rows, state)
 
-    async def _store(self, rows: list[JournalRow], state: SessionState | None) -> bool:
+    async def _store(self, rows: list[JournalRow], state: StateSnapshot | None) -> bool:
         """Journal and state side by side; a failure blocks entries until it works again."""
         if not rows and state is None:
             return self._journal_is_up
@@ -354,9 +354,9 @@ class Runner:
             await self._around.journal.write(rows[:ROWS_AT_ONCE])
             del rows[:ROWS_AT_ONCE]
 
-    async def _write_state(self, state: SessionState | None) -> None:
+    async def _write_state(self, state: StateSnapshot | None) -> None:
         if state is not None:
-            await self._around.state.write(state)
+            await self._around.state.write(state.state())
 
     async def _flush(self) -> None:
         """Rows and states that no order waits for."""

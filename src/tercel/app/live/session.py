@@ -24,7 +24,7 @@ from tercel.app.live.entries import Entries
 from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
-from tercel.app.live.keeping import image_of, kept_state, restore_books
+from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
 from tercel.app.live.operator import Operator, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
@@ -54,7 +54,7 @@ from tercel.domain.events import (
     TimerFired,
     VenueRead,
 )
-from tercel.domain.session_state import SessionState
+from tercel.domain.session_state import SessionState, StateSnapshot
 
 KNOWN_NOTHING = MarketView()
 TOLD_AGAIN_MS = 60_000
@@ -80,8 +80,9 @@ class Session:
         recorder = Recorder(plan, memory.session_id, every_evaluation=rules.every_evaluation)
         orders = WorkingOrders(memory.session_id, state.order_number)
         self.parts = SessionParts(plan, rules, desk, orders, recorder)
-        self.kept = state
-        """What was kept last: fields that the session does not move stay as they are."""
+        self.frame = frame_of(state, plan, rules.mode, memory.session_id)
+        self.snapshot: StateSnapshot = self.frame
+        """What was kept last."""
         self.session_id = memory.session_id
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
@@ -145,10 +146,15 @@ class Session:
         made: list[Command] = [WriteJournal(parts.recorder.take())]
         if parts.changed:
             parts.changed = False
-            self.kept = kept_state(self)
-            made.append(SaveState(self.kept))
+            self.snapshot = moment_of(self)
+            made.append(SaveState(self.snapshot))
         made.extend(asked)
         return made
+
+    @property
+    def kept(self) -> SessionState:
+        """The state that was kept last."""
+        return self.snapshot.state()
 
     def next_turn(self) -> Event | None:
         """What the session asks itself next; None: nothing, the next event may come."""
@@ -253,11 +259,12 @@ class Session:
 
     def _is_taken(self, k: int, symbol: str) -> bool:
         """Whether another stream holds the symbol, or is about to."""
+        desk = self.parts.desk
         return any(
             other != k
             and (
-                self.parts.stream(other).position.quantity > 0.0
-                or self.parts.stream(other).orders[Slot.ENTRY].status != OrderStatus.EMPTY
+                desk.held.item(other) > 0.0
+                or desk.statuses.item(other, Slot.ENTRY) != OrderStatus.EMPTY
                 or self.parts.orders.of(other, Slot.ENTRY)
             )
             for other in self.parts.plan.streams_of(symbol)

@@ -40,7 +40,7 @@ class WalletWatch:
     def compare(self, wallet_quote: float) -> None:
         """The wallet was read, and every fill before it is booked."""
         parts = self._parts
-        gap = wallet_quote - float(parts.desk.account.cash_quote)
+        gap = wallet_quote - parts.desk.cash.item()
         if abs(gap) <= SLACK_QUOTE or any(parts.orders.unsettled()):
             self.since_ms = 0
             return

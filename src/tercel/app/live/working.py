@@ -8,9 +8,8 @@ nothing here remembers what it was about to do.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tercel.core.codes import OrderKind, OrderStatus, Slot
 from tercel.core.records import ORDER
@@ -24,6 +23,11 @@ OVER_KEPT = 2_000
 KINDS = tuple(OrderKind)
 ORDER_FIELDS = (ORDER.names or ()).index("reason") + 1
 """The first fields of an ORDER: status, kind, side, price, quantity, reason."""
+OVER = frozenset(phase for phase in OrderPhase if phase.is_over)
+RESTING = (OrderPhase.ACKED, OrderPhase.PARTLY_FILLED)
+"""Phases in which the venue has said that an order rests."""
+OrderFields = tuple[OrderRequest, OrderPhase, float, str, int, tuple[float, ...]]
+"""The fields of a SavedOrder, in their order."""
 NO_PLAN = (math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
 
 
@@ -66,12 +70,12 @@ class WorkingOrder:
     @property
     def is_live(self) -> bool:
         """Whether it may rest at the venue as far as anybody knows, or fills of it are to come."""
-        return not self.phase.is_over or self.is_unsettled
+        return self.phase not in OVER or self.is_unsettled
 
     @property
     def rests(self) -> bool:
         """Whether the venue has said that it rests."""
-        return self.phase in (OrderPhase.ACKED, OrderPhase.PARTLY_FILLED)
+        return self.phase in RESTING
 
     def move(self, news: OrderPhase) -> bool:
         """Take `news`; whether it changed anything."""
@@ -82,11 +86,9 @@ class WorkingOrder:
             self.unknown_ms = 0
         return True
 
-    def saved(self) -> SavedOrder:
+    def fields(self) -> OrderFields:
         """As it is kept."""
-        return SavedOrder(
-            self.request, self.phase, self.booked, self.venue_id, self.sent_ms, self.plan
-        )
+        return (self.request, self.phase, self.booked, self.venue_id, self.sent_ms, self.plan)
 
 
 class WorkingOrders:
@@ -148,14 +150,16 @@ class WorkingOrders:
             self._slots[stream, slot] = live
         return live
 
-    def live(self) -> Iterator[WorkingOrder]:
+    def live(self) -> list[WorkingOrder]:
         """Every order that may rest at the venue."""
-        for key in list(self._slots):
-            yield from self.of(*key)
+        slots = self._slots
+        if not slots:
+            return []
+        return [order for key in list(slots) for order in self.of(*key)]
 
-    def unsettled(self) -> Iterator[WorkingOrder]:
+    def unsettled(self) -> list[WorkingOrder]:
         """Orders whose fills are not all booked yet."""
-        return (order for order in self.live() if order.is_unsettled)
+        return [order for order in self.live() if order.is_unsettled]
 
     def _forget(self) -> None:
         """Drop the oldest orders that are over."""
@@ -164,8 +168,7 @@ class WorkingOrders:
             del self._all[key]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What should rest in a slot."""
 
     kind: OrderKind
@@ -176,13 +179,13 @@ class Wanted:
     reason: int
 
 
-def wanted_in(stream: Any, slot: Slot) -> Wanted | None:
-    """What the order table of `stream` asks for in `slot`; None: nothing.
+def wanted_in(order: tuple[Any, ...], slot: Slot) -> Wanted | None:
+    """What `order`, the fields of an ORDER, asks for in `slot`; None: nothing.
 
     A stop that has triggered is left as it is: its quantity is what the venue still works on. A
     trailing stop whose share a thin market has already taken off through the stop asks for nothing.
     """
-    status, number, side, price, quantity, reason = stream.orders[slot].item()[:ORDER_FIELDS]
+    status, number, side, price, quantity, reason = order[:ORDER_FIELDS]
     if status == OrderStatus.EMPTY or not quantity > 0.0:
         return None
     kind = KINDS[number]
