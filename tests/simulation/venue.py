@@ -53,6 +53,8 @@ class SimulatedVenue:
         self.exchange = exchange
         self.hidden: dict[str, int] = {}
         """Client ids that queries do not know before that moment."""
+        self._told: dict[int, VenueFill] = {}
+        """Fills by trade id: each reading tells those of the last minutes again."""
 
     def rules(self, symbol: str) -> VenueRules:
         """The grid of a symbol, as it is now."""
@@ -154,7 +156,9 @@ class SimulatedVenue:
         """Our trades since, oldest first."""
         window = Window(start_ms=since_ms, limit=EVERY_TRADE)
         rows = [row for symbol in symbols for row in self.exchange.trades(symbol, window)]
-        return tuple(_fill(row) for row in sorted(rows, key=lambda row: row.trade_id))
+        told = {row.trade_id: self._told.get(row.trade_id) or _fill(row) for row in rows}
+        self._told = told
+        return tuple(told[trade_id] for trade_id in sorted(told))
 
     # --- the user stream ---------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from tercel.adapters.simulator.exchange.exchange import Exchange
 from tercel.app.live.recorder import Recorder
 from tercel.app.live.session import Session, SessionMemory
 from tercel.app.signals import unknown_context
-from tercel.core.codes import OrderStatus, Slot
+from tercel.core.codes import Slot
 from tercel.core.records import Records
 from tercel.domain.commands import (
     Alert,
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 START_MS = 1_704_067_200_000  # 2024-01-01 00:00 UTC
 TIMEOUT_MS = 10_000
 """A request without an answer is given up."""
+CLOSE = int(Slot.CLOSE)
 DRAWS = 8_192
 """Latencies drawn at a time."""
 
@@ -192,6 +193,16 @@ class World:
         self._draw = np.random.default_rng([scene.seed, 2])
         self._latencies: list[int] = []
         self._context = unknown_context()
+        self._carriers: dict[type[Any], Callable[[Any], None]] = {
+            SaveState: self._save,
+            PlaceOrder: self._place,
+            CancelOrder: self._cancel,
+            QueryOrder: self._query,
+            CancelForeign: self._cancel_foreign,
+            ReadVenue: self._read,
+            EndSession: self._end,
+            Alert: self.alerts.append,
+        }
         self.trouble = trouble or Calm()
         self.oracle = oracle
         self.trouble.attach(self)
@@ -363,51 +374,51 @@ class World:
             or session.recovery.wallet.since_ms
         ):
             return True
-        if any(
-            not order.rests or order.cancel_ms or order.unknown_ms or order.is_unsettled
-            for order in parts.orders.live()
-        ):
-            return True
-        closing = parts.desk.streams["orders"]["status"][:, Slot.CLOSE] != OrderStatus.EMPTY
-        return bool(closing.any())
+        for order in parts.orders.live():
+            if not order.rests or order.cancel_ms or order.unknown_ms or order.is_unsettled:
+                return True
+        return any(parts.desk.statuses[:, CLOSE].tolist())
 
     # --- requests ----------------------------------------------------------------------------
 
     def _carry_out(self, command: Command) -> None:
-        request = Request("", self.life)
-        if isinstance(command, SaveState):
-            self._saved = command
-            return
-        if isinstance(command, PlaceOrder):
-            order = command.request
-            request = Request(
-                "place", self.life, order.symbol, order.client_id, order.is_conditional, order
-            )
-        elif isinstance(command, CancelOrder | QueryOrder | CancelForeign):
-            kinds = {CancelOrder: "cancel", QueryOrder: "query", CancelForeign: "foreign"}
-            request = Request(
-                kinds[type(command)],
-                self.life,
-                command.symbol,
-                command.client_id,
-                command.is_conditional,
-            )
-        elif isinstance(command, ReadVenue):
-            request = Request("read", self.life, since_ms=command.since_ms, symbols=command.symbols)
-        elif isinstance(command, EndSession):
-            self.ended = command
-            self.session = None
-            self.life += 1
-            again_ms = self.trouble.on_refusal() if command.exit_code else None
-            if again_ms is not None:
-                self.push(self.now + again_ms, self._start)
-            return
-        elif isinstance(command, Alert):
-            self.alerts.append(command)
-            return
-        else:
-            return
-        self._send(request)
+        do = self._carriers.get(type(command))
+        if do is not None:
+            do(command)
+
+    def _save(self, command: SaveState) -> None:
+        self._saved = command
+
+    def _place(self, command: PlaceOrder) -> None:
+        order = command.request
+        self._send(
+            Request("place", self.life, order.symbol, order.client_id, order.is_conditional, order)
+        )
+
+    def _cancel(self, command: CancelOrder) -> None:
+        self._ask_about("cancel", command)
+
+    def _query(self, command: QueryOrder) -> None:
+        self._ask_about("query", command)
+
+    def _cancel_foreign(self, command: CancelForeign) -> None:
+        self._ask_about("foreign", command)
+
+    def _ask_about(self, kind: str, command: CancelOrder | QueryOrder | CancelForeign) -> None:
+        self._send(
+            Request(kind, self.life, command.symbol, command.client_id, command.is_conditional)
+        )
+
+    def _read(self, command: ReadVenue) -> None:
+        self._send(Request("read", self.life, since_ms=command.since_ms, symbols=command.symbols))
+
+    def _end(self, command: EndSession) -> None:
+        self.ended = command
+        self.session = None
+        self.life += 1
+        again_ms = self.trouble.on_refusal() if command.exit_code else None
+        if again_ms is not None:
+            self.push(self.now + again_ms, self._start)
 
     def _send(self, request: Request) -> None:
         if self.oracle is not None:

@@ -63,15 +63,21 @@ class MinuteBoard:
 
     def __init__(self, series_count: int) -> None:
         self.rows = np.zeros(series_count, MINUTE)
+        self._present = self.rows["present"]
         # As bytes: numpy copies records field by field.
         raw = self.rows.view(np.uint8).reshape(series_count, MINUTE.itemsize)
         self._bars, self._contexts = (_part(raw, "bar", BAR), _part(raw, "context", CONTEXT))
 
     def show(self, event: BarsClosed) -> Records:
         """The minute of `event`; series without a bar are absent."""
-        present, here = self.rows["present"], list(event.series)
-        present[:] = False
-        present[here] = True
+        if len(event.series) == len(self.rows):
+            self._present[:] = True
+            self._bars[:] = _raw(event.bars)
+            self._contexts[:] = _raw(event.contexts)
+            return self.rows
+        here = list(event.series)
+        self._present[:] = False
+        self._present[here] = True
         self._bars[here] = _raw(event.bars)
         self._contexts[here] = _raw(event.contexts)
         return self.rows
@@ -104,11 +110,12 @@ class Desk:
         """Views of what is read often: a field of a record costs many times as much, since numpy
         makes a new record of everything that is nested on the way.
         """
-        account = self.account.reshape(1)
-        self.cash: Numbers = account["cash_quote"]
-        """Quote of the account; one row."""
-        self._halted: Codes = account["halted"]
-        self._exhausted: npt.NDArray[np.bool_] = account["exhausted"]
+        self.accounts: Records = self.account.reshape(1)
+        """The account as an array of one row."""
+        self.cash: Numbers = self.accounts["cash_quote"]
+        """Quote; one row."""
+        self._halted: Codes = self.accounts["halted"]
+        self._exhausted: npt.NDArray[np.bool_] = self.accounts["exhausted"]
         positions = self.streams["position"]
         self.held: Numbers = positions["quantity"]
         """Open quantity of each stream, base."""
@@ -125,6 +132,8 @@ class Desk:
         """codes.ExitReason of each stream and slot."""
         self.placed_prices: Numbers = self.orders["placed_price"]
         """Close when each order was asked for."""
+        self.entry_waits: Codes = self.streams["plan"]["entry_wait_bars"]
+        """`PLAN.entry_wait_bars` of each stream."""
 
     def touch(self, k: int) -> None:
         """Stream `k` has changed: it decides at the next bar, come what may."""
@@ -158,7 +167,7 @@ class Desk:
         halted, exhausted = self._halted.item(), self._exhausted.item()
         if self.met_market:
             kernel.mark(self.account, self.streams, time)
-        elif self.awake.any():
+        elif any(self.awake.tolist()):
             take_stock(self.account, self.streams)
         if self._exhausted.item() and not exhausted:
             return Refusal.EQUITY_EXHAUSTED

@@ -186,7 +186,7 @@ class Entries:
         self._posted.pop(k, None)
 
     def _is_chosen(self, k: int) -> bool:
-        return bool(self._parts.stream(k).plan.entry_wait_bars == CHASED_BY_TIME)
+        return self._parts.desk.entry_waits.item(k) == CHASED_BY_TIME
 
     def _status(self, k: int) -> int:
-        return int(self._parts.desk.statuses[k, Slot.ENTRY])
+        return self._parts.desk.statuses.item(k, Slot.ENTRY)

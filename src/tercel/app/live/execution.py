@@ -46,6 +46,14 @@ class Execution:
         self.naked_since: dict[int, int] = {}
         """Since when a stream's position has no stop of its size at rest, ms."""
         self.booking = Booking(parts, self.sync)
+        exact = parts.rules.is_exact
+        ticks = 0.0 if exact else parts.rules.session.reprice_ticks_min
+        lots = 0.0 if exact else 0.5
+        self._slacks = [
+            (ticks * tick, lots * lot)
+            for tick, lot in zip(parts.desk.ticks, parts.desk.lots, strict=True)
+        ]
+        """For less than so much of a stream no order is moved: price, and base."""
 
     # --- what should rest ----------------------------------------------------------------------
 
@@ -71,8 +79,7 @@ class Execution:
 
     def _sync_slot(self, k: int, slot: Slot) -> None:
         parts = self._parts
-        desk = parts.desk
-        asked: Any = desk.orders.item(k, slot)
+        asked: Any = parts.desk.orders.item(k, slot)
         wanted = wanted_in(asked, slot)
         live = parts.orders.of(k, slot)
         if wanted is None:
@@ -83,13 +90,10 @@ class Execution:
             return
         if slot is Slot.TRAIL and k in self._overrun:
             wanted = wanted._replace(kind=OrderKind.MARKET, price=math.nan)
-        exact = parts.rules.is_exact
-        ticks = 0.0 if exact else parts.rules.session.reprice_ticks_min
-        slack = ticks * desk.ticks[k]
-        half_lot = 0.0 if exact else 0.5 * desk.lots[k]
-        good = [order for order in live if fits(order, wanted, slack, half_lot)]
+        slacks = self._slacks[k]
+        good = [order for order in live if fits(order, wanted, *slacks)]
         if good:
-            if good[-1].rests:
+            if len(live) > 1 and good[-1].rests:
                 for order in live:
                     if order is not good[-1]:
                         self._cancel(order)
@@ -152,11 +156,10 @@ class Execution:
             self._refused.pop(k, None)
             self._held.pop((k, Slot.STOP), None)
             return
-        resting = sum(
-            order.left
-            for order in self._parts.orders.of(k, Slot.STOP)
-            if order.rests and order.cancel_ms == 0
-        )
+        resting = 0.0
+        for order in self._parts.orders.of(k, Slot.STOP):
+            if order.rests and order.cancel_ms == 0:
+                resting += order.left
         if resting >= quantity - 0.5 * self._parts.lot_of(k) - 1e-12 * quantity:
             self.naked_since.pop(k, None)
             self._refused.pop(k, None)

@@ -25,7 +25,8 @@ class Guard:
         """Everything that is due now."""
         for order in self._parts.orders.live():
             self._look_at(order)
-        self._close_naked()
+        if self._execution.naked_since:
+            self._close_naked()
         self._execution.sync_busy()
         parts = self._parts
         if parts.flags.mismatched and parts.now - parts.venue_read_ms >= parts.plan.bar_ms:

@@ -133,7 +133,7 @@ def moment_of(session: Session) -> KeptMoment:
     return KeptMoment(
         session.frame,
         parts.now,
-        desk.account.tobytes(),
+        desk.accounts.tobytes(),
         desk.streams.tobytes(),
         flags.automation,
         flags.is_paused,

@@ -211,20 +211,22 @@ class Session:
 
     def _object(self, event: BarsClosed) -> None:
         """Veto the signals that the session itself refuses, each with its reason."""
-        parts = self.parts
+        parts, asked = self.parts, self._asked
         views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
         self._views = views
-        if not views and not self._asked["side"].any():
-            return
-        stale: set[str] = set()
-        for k in np.flatnonzero(self._asked["side"] != Side.NONE):
+        for k, side in enumerate(asked["side"].tolist()):
+            if side == Side.NONE:
+                continue
             view = views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
-            refusal = self._objection(int(k), view)
-            if refusal != Refusal.NONE and self._asked[k]["veto"] == 0:
-                self._asked[k]["veto"] = int(refusal)
-        for series, view in views.items():
-            if view.late_ms > parts.rules.session.fresh_ms_max:
-                stale.add(f"{parts.plan.series[series].symbol} {view.late_ms} ms")
+            refusal = self._objection(k, view)
+            if refusal != Refusal.NONE and asked["veto"][k] == 0:
+                asked["veto"][k] = int(refusal)
+        late_ms_max = parts.rules.session.fresh_ms_max
+        stale = {
+            f"{parts.plan.series[series].symbol} {view.late_ms} ms"
+            for series, view in views.items()
+            if view.late_ms > late_ms_max
+        }
         if stale:
             parts.alert(
                 Level.CRITICAL,
@@ -326,7 +328,7 @@ class Session:
         parts.recorder.account(self._close_time, "main", parts.desk.account)
         parts.recorder.positions(self._close_time, parts.desk.streams)
         self.beside.record(self._close_time)
-        if parts.desk.awake.any():
+        if any(parts.desk.awake.tolist()):
             parts.changed = True  # the account was marked
         if not parts.desk.is_flat():
             parts.changed = True

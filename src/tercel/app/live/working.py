@@ -65,7 +65,8 @@ class WorkingOrder:
     @property
     def is_unsettled(self) -> bool:
         """Whether the venue has told of more than the fills that are booked."""
-        return self.told_filled - self.booked > 1e-9 * self.request.quantity
+        quantity = self.request.quantity
+        return self.told_filled - (quantity - self.left) > 1e-9 * quantity
 
     @property
     def is_live(self) -> bool:
@@ -141,21 +142,34 @@ class WorkingOrders:
     def of(self, stream: int, slot: Slot) -> list[WorkingOrder]:
         """Live orders of a slot, oldest first."""
         there = self._slots.get((stream, slot))
-        if not there:
+        if there is None:
             return []
-        live = [order for order in there if order.is_live]
-        if not live:
-            del self._slots[stream, slot]
-        elif len(live) != len(there):
-            self._slots[stream, slot] = live
+        live = [order for order in there if order.phase not in OVER or order.is_unsettled]
+        if len(live) != len(there):
+            self._keep(stream, slot, live)
         return live
 
     def live(self) -> list[WorkingOrder]:
-        """Every order that may rest at the venue."""
-        slots = self._slots
-        if not slots:
-            return []
-        return [order for key in list(slots) for order in self.of(*key)]
+        """Every order that may rest at the venue: slot by slot, oldest first."""
+        found: list[WorkingOrder] = []
+        is_clean = True
+        for there in self._slots.values():
+            for order in there:
+                if order.phase not in OVER or order.is_unsettled:
+                    found.append(order)
+                else:
+                    is_clean = False
+        if not is_clean:
+            for stream, slot in list(self._slots):
+                self.of(stream, slot)
+        return found
+
+    def _keep(self, stream: int, slot: Slot, live: list[WorkingOrder]) -> None:
+        """Nothing but `live` is left in a slot."""
+        if live:
+            self._slots[stream, slot] = live
+        else:
+            del self._slots[stream, slot]
 
     def unsettled(self) -> list[WorkingOrder]:
         """Orders whose fills are not all booked yet."""
