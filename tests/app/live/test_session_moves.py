@@ -60,7 +60,8 @@ def test_a_kept_state_is_of_its_own_moment() -> None:
     scene = Scene(Cast(plan=TWO_LEGS)).enter()
     early = scene.of(SaveState)
     made = [each.state for each in early]
-    assert made[-1].active_position and made[-1].orders
+    assert made[-1].active_position
+    assert made[-1].orders
     assert made[-1].active_position[0].stop_order_id == scene.stop_id()
     scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
     scene.settle()

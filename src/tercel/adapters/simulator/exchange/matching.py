@@ -18,6 +18,8 @@ from tercel.adapters.simulator.exchange.state import State
 
 def by_priority(orders: Sequence[WorkingOrder]) -> list[WorkingOrder]:
     """Better prices first, then older orders."""
+    if len(orders) == 1:
+        return [orders[0]]
     return sorted(orders, key=lambda order: (-order.side * order.price, order.order_id))
 
 
