@@ -92,22 +92,24 @@ class KeptMoment:
     def state(self) -> SessionState:
         """The state of that moment."""
         frame, figures, now_ms = self.frame, self.figures, self.now_ms
-        [account] = np.frombuffer(bytearray(self.account), ACCOUNT)
-        pace = account.pace_state
-        # Whether or not its kill switch is on.
-        day_ago = float(breakers.equity_at(account, now_ms - breakers.DAY_MS))
+        account = np.frombuffer(self.account, ACCOUNT)  # one row: its fields are read as arrays
+        pace = account["pace_state"]
+        pnl_24h = 0.0  # whether or not its kill switch is on
+        if account["hours"].item() > 0:
+            day_ago = breakers.equity_at(account[0], now_ms - breakers.DAY_MS)
+            pnl_24h = account["equity_quote"].item() - float(day_ago)
         orders = tuple(SavedOrder(*fields) for fields in self.orders)
         return replace(
             frame.base,
             automation_enabled=self.automation,
             mode=frame.mode,
             active_position=active_positions(frame.plan, self.streams, orders),
-            account_balance=float(account.cash_quote),
-            rolling_24h_pnl=float(account.equity_quote) - day_ago if account.hours > 0 else 0.0,
-            daily_trade_count=int(breakers.trades_today(pace, now_ms)),
+            account_balance=account["cash_quote"].item(),
+            rolling_24h_pnl=pnl_24h,
+            daily_trade_count=int(breakers.trades_today(pace[0], now_ms)),
             daily_trade_date=f"{to_datetime(now_ms):%Y-%m-%d}",
-            consecutive_losses=int(pace.losses),
-            cooldown_until=int(pace.pause_until),
+            consecutive_losses=pace["losses"].item(),
+            cooldown_until=pace["pause_until"].item(),
             ghost_pnl=figures.ghost_pnl,
             ghost_trade_count=figures.ghost_trades,
             ghost_win_rate=figures.ghost_win_rate,
