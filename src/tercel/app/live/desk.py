@@ -30,7 +30,6 @@ from tercel.core.records import (
     Records,
     Tape,
 )
-from tercel.core.values import take_stock
 from tercel.domain.events import BarsClosed
 from tercel.domain.orders import VenueFill
 
@@ -97,7 +96,6 @@ class Desk:
         """Lot size of each, base: settings do not change while a session runs."""
         self.ticks: list[float] = self.streams["instrument"]["tick_size"].tolist()
         """Tick size of each, price."""
-        self._bar_ms: list[int] = self.streams["bar_ms"].tolist()
         self._see()
         self._tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
         self._touched = np.zeros(len(self.streams), np.bool_)
@@ -132,6 +130,8 @@ class Desk:
         """codes.ExitReason of each stream and slot."""
         self.placed_prices: Numbers = self.orders["placed_price"]
         """Close when each order was asked for."""
+        self.refusals: Codes = self.streams["refusals"]
+        """How often each stream was refused, by codes.Refusal."""
         self.entry_waits: Codes = self.streams["plan"]["entry_wait_bars"]
         """`PLAN.entry_wait_bars` of each stream."""
 
@@ -139,24 +139,20 @@ class Desk:
         """Stream `k` has changed: it decides at the next bar, come what may."""
         self._touched[k] = True
 
-    def begin(self, open_time: int) -> None:
-        """A new hour or day may begin with the minute of an event."""
-        kernel.begin_minute(self.account, open_time)
-
     def settle(self, board: Records, signals: Records) -> Refusal:
         """The bars of a minute: marks, hours, breakers; the Refusal that stopped the account."""
         self.awake[:] = self._touched
         self._touched[:] = False
         self.met_market = False
         refusal = minute.settle(
-            self.account, self.streams, self.markets, board, signals, self.awake
+            self.accounts, self.streams, self.markets, board, signals, self.awake
         )
         self._minute = board
         return Refusal(int(refusal))
 
-    def decide(self, k: int, board: Records, signal: Any) -> None:
-        """Stream `k` manages its trade and answers its signal."""
-        waits = minute.decide(self.account, self.streams, self.markets, k, board, signal)
+    def decide(self, k: int, board: Records, signals: Records) -> None:
+        """Stream `k` manages its trade and answers its signal, row `k` of `signals`."""
+        waits = minute.decide(self.accounts, self.streams, self.markets, k, board, signals)
         self.met_market = self.met_market or bool(waits)
 
     def end_minute(self, time: int) -> Refusal:
@@ -165,10 +161,8 @@ class Desk:
         """
         self._minute = None
         halted, exhausted = self._halted.item(), self._exhausted.item()
-        if self.met_market:
-            kernel.mark(self.account, self.streams, time)
-        elif any(self.awake.tolist()):
-            take_stock(self.account, self.streams)
+        if self.met_market or any(self.awake.tolist()):
+            minute.end(self.accounts, self.streams, time, self.met_market)
         if self._exhausted.item() and not exhausted:
             return Refusal.EQUITY_EXHAUSTED
         return Refusal.NONE if halted else Refusal(self._halted.item())
@@ -189,22 +183,15 @@ class Desk:
             self.reasons.item(k, slot) if slot != Slot.ENTRY else 0,
             fill.is_maker,
         )
-        self.book(k, fills[0])
+        minute.book(self.accounts, self.streams, k, self._tape)
+        self.met_market = True
+        self.touch(k)
         if slot == Slot.ENTRY and self._minute is not None:
             stream = self.rows[k]
             here = self._minute[stream.series]
             if here.present:
                 stream.position.mark_price = here.bar.close
         return self.finished_trade()
-
-    def book(self, k: int, row: Any) -> None:
-        """Book the FILL `row` of stream `k`."""
-        bar_ms = self._bar_ms[k]
-        self.begin((int(row["time"]) - 1) // bar_ms * bar_ms)
-        self._tape.counts[:] = 0
-        self.met_market = True
-        kernel.on_fill(self.account, self.rows[k], row, self._tape)
-        self.touch(k)
 
     def finished_trade(self) -> Records:
         """The TRADE that the last fill finished: one row, or none."""
