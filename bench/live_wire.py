@@ -35,8 +35,7 @@ from tercel.bootstrap.live import (
     with_venue_url,
 )
 from tercel.core.codes import Slot
-from tercel.domain.commands import Command
-from tercel.domain.events import Event, FeedNews, Operation
+from tercel.domain.events import Operation
 from tercel.domain.orders import OrderPhase, parse_client_id
 
 if TYPE_CHECKING:
@@ -230,44 +229,23 @@ async def _until_quiet(runner: Runner, clock: SteppedClock) -> None:
     raise RuntimeError("the session does not come to rest")
 
 
-async def start_and_end(
-    about: Stepped, scratch: Path, began_ns: int, overrides: tuple[str, ...]
-) -> None:
-    """Start a session of three_r; print the seconds until its streams are up."""
-    streams = asyncio.Event()
-
-    def told(what: Command | Event) -> None:
-        if isinstance(what, FeedNews) and what.stream == "market" and what.is_up:
-            streams.set()
-
-    settings = with_folder(load_settings(None, overrides).with_lake(scratch / "lake"), scratch)
-    live = await open_session(about, settings, asked_for("three_r"), told)
-    running = asyncio.create_task(live.runner.run((live.row,)))
-    waiting = asyncio.create_task(streams.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    print(f"started {(time.monotonic_ns() - began_ns) / 1e9:.4f}", flush=True)
-    if not running.done():
-        await live.runner.submit(Operation.STOP, "bench")
-    await running
-
-
 def measure_start(about: Stepped, scratch: Path, overrides: list[str]) -> dict[str, float]:
     """A session in a fresh process, timed from before the process is there."""
     words = [json.dumps(asdict(about)), str(scratch), str(time.monotonic_ns())]
-    command = [sys.executable, "-m", "bench.live_wire", "begin", *words, *overrides]
-    told = run_child(command, timeout_s=STUCK_SECONDS * 3, folder=FOLDER.parent).told
+    command = [sys.executable, "-m", "bench.live_start", *words, *overrides]
+    # Compiled modules are one of the caches that are warm, wherever the bench was told otherwise.
+    kept = {"PYTHONDONTWRITEBYTECODE": ""}
+    told = run_child(
+        command, timeout_s=STUCK_SECONDS * 3, folder=FOLDER.parent, environment=kept
+    ).told
     line = next(line for line in told.splitlines() if line.startswith("started "))
     return {"start_s": float(line.split()[1])}
 
 
 def main(words: list[str]) -> None:
-    """`entries FILE.json FOLDER COUNT`, or `start FILE.json FOLDER [SETTING ...]`, which calls
-    `begin ...` in a fresh process.
+    """`entries FILE.json FOLDER COUNT`, or `start FILE.json FOLDER [SETTING ...]`, which starts
+    `live_start.py` as a fresh process.
     """
-    if words[0] == "begin":
-        about = Stepped(**json.loads(words[1]))
-        asyncio.run(start_and_end(about, Path(words[2]), int(words[3]), tuple(words[4:])))
-        return
     told: dict[str, Any]
     with stepped_venue() as venue:
         if words[0] == "entries":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -112,6 +113,26 @@ async def live_session(
 
     Raises TercelError where it may not or cannot trade.
     """
+    with nothing_collected():
+        return await _live_session(settings, choice, clock, told)
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Python's collector rests while modules are loaded: nothing of them is garbage, and each of
+    its looks goes through all of them. Afterwards what is there is never looked through again.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+async def _live_session(
+    settings: Settings, choice: LiveChoice, clock: Clock, told: Told | None
+) -> LiveSession:
     from tercel.app.live.governor import Governor
     from tercel.app.live.prepare_live import live_plan
     from tercel.app.live.runner import Runner

@@ -18,6 +18,7 @@ import structlog
 
 from tercel.adapters.ccxt.addresses import Addresses, point_at, without_secrets
 from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
+from tercel.adapters.ccxt.exchange_class import exchange_class
 from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.app.dependencies import install_hint
 from tercel.app.live.governor import Governor
@@ -106,12 +107,12 @@ class Link:
     async def open(self, keys: ApiKeys | None = None, connect: Connect | None = None) -> None:
         """Make the client. Nothing is contacted. Raises VenueError when ccxt is not installed."""
         try:
-            import ccxt.pro
+            made = exchange_class(self._dialect.exchange)
         except ImportError:
             raise VenueError(f"trading needs the ccxt package; {install_hint('ccxt')}") from None
         self._keys = keys
         self._session = _session(self._addresses, connect)
-        exchange = getattr(ccxt.pro, self._dialect.exchange)(
+        exchange = made(
             {
                 **self._dialect.client_options(self._settings),
                 "session": self._session,
@@ -187,7 +188,7 @@ class Link:
 
     async def _send(self, call: Call) -> Json:
         import aiohttp
-        import ccxt
+        from ccxt.base.errors import BaseError, RequestTimeout
 
         await self._governor.turn(
             call.name, category=call.category, priority=call.priority, weight=call.weight
@@ -196,11 +197,11 @@ class Link:
             answer = await getattr(self.exchange, call.method)(dict(call.params))
         except CallFailedError:
             raise
-        except ccxt.RequestTimeout as error:
+        except RequestTimeout as error:
             never_left = isinstance(error.__cause__, aiohttp.ConnectionTimeoutError)
             text = f"no answer within {self._settings.timeout_ms} ms"
             raise CallFailedError(text, was_sent=not never_left) from None
-        except ccxt.BaseError as error:
+        except BaseError as error:
             cause = error.__cause__
             never_left = isinstance(cause, aiohttp.ClientConnectorError | socket.gaierror)
             why = _cause(cause) if cause is not None else type(error).__name__

@@ -42,6 +42,14 @@ class AccountSide(Protocol):
         """(transaction id, symbol, amount) of funding since. Raises VenueError."""
         ...
 
+    def note(self, symbol: str) -> None:
+        """Something happened in `symbol`: its fills are looked for."""
+        ...
+
+    def doubt(self) -> None:
+        """Something may have gone unheard: fills of every symbol are looked for."""
+        ...
+
     def learn(self, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
         ...

@@ -135,7 +135,7 @@ class CcxtVenue:
         call = self._dialect.place(request, rules)
         if isinstance(call, str):
             return _not_sent(Fault.FILTER, call)
-        answer = await self._write(call, is_conditional=request.is_conditional)
+        answer = await self._write(call, request.symbol, is_conditional=request.is_conditional)
         if answer.outcome is Outcome.DONE and not request.is_conditional:
             self._side.learn(answer.venue_id, request.client_id)
         if answer.fault is Fault.FILTER:
@@ -145,7 +145,7 @@ class CcxtVenue:
     async def cancel(self, client_id: str, symbol: str, *, is_conditional: bool) -> Answer:
         """Cancel one order by our id."""
         call = self._dialect.cancel(client_id, symbol, is_conditional=is_conditional)
-        answer = await self._write(call, is_conditional=is_conditional)
+        answer = await self._write(call, symbol, is_conditional=is_conditional)
         if answer.outcome is Outcome.DONE and answer.phase is None:
             return replace(answer, phase=OrderPhase.CANCELLED)
         return answer
@@ -155,6 +155,7 @@ class CcxtVenue:
         failed is AMBIGUOUS: nothing was learnt.
         """
         call = self._dialect.query(client_id, symbol, is_conditional=is_conditional)
+        self._note(symbol)
         try:
             row = await self._link.call(call)
             answer = self._dialect.answer(row, is_conditional=is_conditional)
@@ -208,16 +209,23 @@ class CcxtVenue:
             raise VenueError("the venue is not open")
         return self._account
 
-    async def _write(self, call: Call, *, is_conditional: bool) -> Answer:
+    def _note(self, symbol: str) -> None:
+        if self._account is not None:
+            self._account.note(symbol)
+
+    async def _write(self, call: Call, symbol: str, *, is_conditional: bool) -> Answer:
         held_ms = self._governor.held_ms()
         if held_ms > HELD_MS_MAX:
             return _not_sent(Fault.BUSY, f"the venue wants to be left alone for {held_ms} ms more")
+        self._note(symbol)
         try:
             row = await self._link.call(call)
         except CallFailedError as error:
             return self._dialect.refused_write(error)
         except VenueError as error:
             return _not_sent(Fault.OTHER, str(error))
+        finally:
+            self._note(symbol)
         try:
             return self._dialect.answer(row, is_conditional=is_conditional)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -233,6 +241,7 @@ class CcxtVenue:
             self._tell(event)
 
     def _on_stream(self, is_up: bool, detail: str) -> None:
+        self._side.doubt()
         self._tell(FeedNews(0, "user", is_up, detail))
 
     def _on_rest(self, is_up: bool, detail: str) -> None:
@@ -242,6 +251,7 @@ class CcxtVenue:
         if len(self._news) >= NEWS_MAX:
             self._news.clear()
             self._news.append(FeedNews(0, "user", False, f"{NEWS_MAX} news were not taken up"))
+            self._side.doubt()
             self._side.user_stream.drop("too many news waited")
         self._news.append(event)
         self._arrived.set()

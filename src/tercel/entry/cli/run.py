@@ -114,11 +114,14 @@ def run(
         _show(found)
         return
     asked.check_live(speed, venue_url)
-    from tercel.app.ports import SilentProgress
+    from tercel.bootstrap.live import nothing_collected
 
-    desk, parameters = open_desk(config, every, lake, SilentProgress())
-    desk = _in_folder(desk, folder)
-    request = asked.request(parameters, venue=venue or LIVE_VENUE)
+    with nothing_collected():
+        from tercel.app.ports import SilentProgress
+
+        desk, parameters = open_desk(config, every, lake, SilentProgress())
+        desk = _in_folder(desk, folder)
+        request = asked.request(parameters, venue=venue or LIVE_VENUE)
     wanted = LiveAsked(mode, venue_url, automation, is_fresh=fresh, speed=speed or 1.0)
     code = asyncio.run(trade_live(desk, request, wanted))
     if code:

@@ -1,13 +1,16 @@
 """The account as Binance tells it over REST, put together as one VenueSnapshot.
 
 Orders are read first and fills last: a fill that happens in between is then in the fills, and a
-position that has no stop in the picture got its stop after it or never.
+position that has no stop in the picture got its stop after it or never. Four calls while nothing is
+open: entry prices and liquidation prices are asked for only where the account holds something, and
+fills only where there may be any (`activity`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tercel.adapters.ccxt.activity import Activity
 from tercel.adapters.ccxt.binance import orders
 from tercel.adapters.ccxt.binance.names import OrderNames
 from tercel.adapters.ccxt.binance.orders import number
@@ -40,18 +43,27 @@ class AccountReader:
         self._link = link
         self._prices = prices
         self._names = names
+        self.activity = Activity()
+        self._priority = Priority.ORDER
+        """Of the calls of a reading. Until the first one nothing is decided, and no order waits
+        behind it: it takes the tokens that reads leave to orders later on."""
 
     async def read(self, symbols: Sequence[str], since_ms: int, now_ms: int) -> VenueSnapshot:
         """The picture at `now_ms`, with the fills of `[since_ms, now]`. Raises VenueError."""
         try:
             resting = await self._orders(symbols)
-            positions = await self._positions(symbols)
-            wallet, available = await self._balance()
+            account = await self._link.ask(self._call("fapiPrivateV3GetAccount", weight=5))
+            positions = await self._positions(symbols) if _holds_any(account) else ()
+            wallet, available = self._balance(account)
+            busy = {each.symbol for each in resting} | {each.symbol for each in positions}
+            asked = self.activity.to_ask(symbols, busy, now_ms)
             fills: list[VenueFill] = []
-            for symbol in symbols:
+            for symbol in asked.symbols:
                 fills += await self._fills(symbol, since_ms, now_ms)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise VenueError(f"the account cannot be read: {error!r}") from None
+        self.activity.were_read(asked)
+        self._priority = Priority.READ
         fills.sort(key=lambda fill: (fill.time_ms, int(fill.trade_id)))
         return VenueSnapshot(
             time_ms=now_ms,
@@ -65,8 +77,8 @@ class AccountReader:
     async def _orders(self, symbols: Sequence[str]) -> tuple[OrderSnapshot, ...]:
         one = {"symbol": symbols[0]} if len(symbols) == 1 else {}
         weight = 1 if one else 40
-        plain = await self._rows(Call("read", "fapiPrivateGetOpenOrders", one, weight))
-        algos = await self._rows(Call("read", "fapiPrivateGetOpenAlgoOrders", one, weight))
+        plain = await self._rows(self._call("fapiPrivateGetOpenOrders", one, weight))
+        algos = await self._rows(self._call("fapiPrivateGetOpenAlgoOrders", one, weight))
         found = [orders.snapshot(row) for row in plain]
         found += [orders.algo_snapshot(row) for row in algos]
         for each in found:
@@ -76,7 +88,7 @@ class AccountReader:
 
     async def _positions(self, symbols: Sequence[str]) -> tuple[PositionSnapshot, ...]:
         one = {"symbol": symbols[0]} if len(symbols) == 1 else {}
-        rows = await self._rows(Call("read", "fapiPrivateV3GetPositionRisk", one, weight=5))
+        rows = await self._rows(self._call("fapiPrivateV3GetPositionRisk", one, weight=5))
         held = []
         for row in rows:
             quantity = number(row["positionAmt"])
@@ -98,10 +110,9 @@ class AccountReader:
             )
         return tuple(held)
 
-    async def _balance(self) -> tuple[float, float]:
+    def _balance(self, account: Json) -> tuple[float, float]:
         """(wallet, available) of the quote coin."""
-        answer = await self._link.ask(Call("read", "fapiPrivateV3GetAccount", weight=5))
-        for row in answer["assets"]:
+        for row in account["assets"]:
             if row["asset"] == self._prices.quote:
                 return number(row["walletBalance"]), number(row["availableBalance"])
         return 0.0, 0.0
@@ -127,7 +138,7 @@ class AccountReader:
 
     async def _trades(self, symbol: str, where: dict[str, int]) -> list[Json]:
         params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_PAGE, **where}
-        return await self._rows(Call("read", "fapiPrivateGetUserTrades", params, weight=5))
+        return await self._rows(self._call("fapiPrivateGetUserTrades", params, weight=5))
 
     async def _learn_names(self, symbol: str, order_ids: Sequence[str]) -> None:
         """Ask for the orders whose client id is not known: those of before a restart."""
@@ -162,11 +173,22 @@ class AccountReader:
             kind=orders.forced_kind(client_id),
         )
 
+    def _call(
+        self, method: str, params: Mapping[str, str | int] | None = None, weight: int = 1
+    ) -> Call:
+        return Call("read", method, params or {}, weight, self._priority)
+
     async def _rows(self, call: Call) -> list[Json]:
         answer = await self._link.ask(call)
         if not isinstance(answer, list):
             raise VenueError(f"{call.method}: no list of rows in the answer")
         return answer
+
+
+def _holds_any(account: Json) -> bool:
+    """Whether an answer of /account holds a position, or does not say."""
+    rows = account.get("positions")
+    return rows is None or any(number(row["positionAmt"]) != 0.0 for row in rows)
 
 
 async def funding_since(link: Link, since_ms: int) -> list[tuple[str, str, float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tercel.adapters.ccxt.binance import errors, orders, setup
 from tercel.adapters.ccxt.binance.account import AccountReader, funding_since
-from tercel.adapters.ccxt.binance.frames import UserFrames
+from tercel.adapters.ccxt.binance.frames import UserFrames, symbols_of
 from tercel.adapters.ccxt.binance.listen_key import ListenKey
 from tercel.adapters.ccxt.binance.names import OrderNames
 from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
@@ -18,7 +18,7 @@ from tercel.adapters.ccxt.stream import Stream, Target
 from tercel.app.live.governor import PUBLIC, Priority
 from tercel.app.ports import Clock
 from tercel.domain.errors import VenueError
-from tercel.domain.events import Answer, Event, Fault
+from tercel.domain.events import Answer, Event, Fault, FeedNews
 from tercel.domain.live_settings import VenueSettings
 from tercel.domain.orders import OrderRequest, VenueSnapshot
 
@@ -125,6 +125,7 @@ class BinanceAccount:
         self, link: Link, clock: Clock, settings: VenueSettings, prices: FeePrices
     ) -> None:
         self._link = link
+        self._clock = clock
         self._settings = settings
         self._names = OrderNames()
         self._reader = AccountReader(link, prices, self._names)
@@ -146,7 +147,12 @@ class BinanceAccount:
 
     def parse(self, frame: Json) -> list[Event]:
         """Events of a frame of the user stream."""
-        return self._frames.parse(frame)
+        for symbol in symbols_of(frame):
+            self.note(symbol)
+        events = self._frames.parse(frame)
+        if any(isinstance(event, FeedNews) for event in events):
+            self.doubt()
+        return events
 
     async def keep(self) -> None:
         """Renew the stream's key."""
@@ -155,6 +161,14 @@ class BinanceAccount:
     async def funding(self, since_ms: int) -> list[tuple[str, str, float]]:
         """Funding since."""
         return await funding_since(self._link, since_ms)
+
+    def note(self, symbol: str) -> None:
+        """Something happened in `symbol`."""
+        self._reader.activity.note(symbol, self._clock.now_ms())
+
+    def doubt(self) -> None:
+        """Something may have gone unheard."""
+        self._reader.activity.doubt()
 
     def learn(self, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""

@@ -160,6 +160,18 @@ class UserFrames:
         return []
 
 
+def symbols_of(frame: Json) -> tuple[str, ...]:
+    """Symbols in which a frame says that something happened; none where it cannot be read."""
+    row = frame.get("data", frame) if isinstance(frame, dict) else {}
+    if not isinstance(row, dict):
+        return ()
+    order, account = row.get("o"), row.get("a")
+    rows = [order] if isinstance(order, dict) else []
+    if isinstance(account, dict) and isinstance(account.get("P"), list):
+        rows += [each for each in account["P"] if isinstance(each, dict)]
+    return tuple(str(each["s"]) for each in rows if "s" in each)
+
+
 def interruption(why: str) -> list[Event]:
     """The stream lost something: down and up again, so that the venue is read."""
     return [FeedNews(0, USER, False, why), FeedNews(0, USER, True, f"read again: {why}")]

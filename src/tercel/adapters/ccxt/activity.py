@@ -1,0 +1,67 @@
+"""In which symbols there may be trades that were not read yet.
+
+Venues tell trades symbol by symbol. Forty symbols would be forty calls for each look at the
+account, and with ten calls in ten seconds the account would be seen a minute late. A symbol is
+asked for while something is there (an order, a position), until `LATE_MS` after the last thing that
+happened in it (an order of ours was sent, cancelled or asked about; the user stream named it), and
+once after every moment in which something may have gone unheard: at the start, and when the user
+stream was interrupted. In any other nothing of ours can have traded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+LATE_MS = 120_000
+"""How late after its order a trade may show up in the venue's list."""
+
+
+@dataclass(frozen=True, slots=True)
+class TradesAsked:
+    """Symbols that one reading asks trades of, and as of when."""
+
+    symbols: tuple[str, ...]
+    now_ms: int
+    doubts: int
+
+
+class Activity:
+    """What happened in which symbol, as far as it decides where trades are looked for."""
+
+    def __init__(self) -> None:
+        self._happened_ms: dict[str, int] = {}
+        self._read_ms: dict[str, int] = {}
+        self._read_doubts: dict[str, int] = {}
+        self._busy: frozenset[str] = frozenset()
+        """Symbols that had an order or a position when the account was last read."""
+        self._doubts = 0
+
+    def note(self, symbol: str, now_ms: int) -> None:
+        """Something happened in `symbol`."""
+        self._happened_ms[symbol] = now_ms
+
+    def doubt(self) -> None:
+        """Something may have gone unheard: every symbol is asked for once more."""
+        self._doubts += 1
+
+    def to_ask(self, symbols: Sequence[str], busy: Collection[str], now_ms: int) -> TradesAsked:
+        """Whose trades are to be read now; `busy` have an order or a position."""
+        for symbol in self._busy.union(busy):
+            self.note(symbol, now_ms)
+        self._busy = frozenset(busy)
+        wanted = tuple(symbol for symbol in symbols if self._is_open(symbol))
+        return TradesAsked(wanted, now_ms, self._doubts)
+
+    def were_read(self, asked: TradesAsked) -> None:
+        """The trades were read and are handed on."""
+        for symbol in asked.symbols:
+            self._read_ms[symbol] = asked.now_ms
+            self._read_doubts[symbol] = asked.doubts
+
+    def _is_open(self, symbol: str) -> bool:
+        read_ms = self._read_ms.get(symbol)
+        if read_ms is None or self._read_doubts[symbol] != self._doubts:
+            return True
+        happened_ms = self._happened_ms.get(symbol)
+        return happened_ms is not None and read_ms <= happened_ms + LATE_MS

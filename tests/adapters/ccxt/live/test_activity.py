@@ -1,0 +1,141 @@
+"""Where trades are looked for: wherever there may be one that was not read, and nowhere else."""
+
+from __future__ import annotations
+
+from tests.adapters.ccxt.live.server import (
+    BUY,
+    GOVERNOR,
+    START_MS,
+    Bench,
+    on_bench,
+    order_row,
+)
+
+from tercel.adapters.ccxt.activity import LATE_MS, Activity
+from tercel.domain.live_settings import GovernorSettings
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+SHIPPED = GovernorSettings(calls_max=10, window_seconds=10.0, weight_fraction_max=0.8)
+
+
+def ask(activity: Activity, now_ms: int, *busy: str) -> tuple[str, ...]:
+    """Whose trades one reading, which succeeds, asks for."""
+    asked = activity.to_ask(SYMBOLS, busy, now_ms)
+    activity.were_read(asked)
+    return asked.symbols
+
+
+def test_every_symbol_once_then_only_where_something_is_or_has_just_been() -> None:
+    activity = Activity()
+    assert ask(activity, 0) == SYMBOLS
+    assert ask(activity, 1) == ()
+    assert ask(activity, 2, "ETHUSDT") == ("ETHUSDT",)
+    # What was there has gone meanwhile: how, its trades tell, and they may come late.
+    assert ask(activity, 500_000) == ("ETHUSDT",)
+    assert ask(activity, 500_000 + LATE_MS) == ("ETHUSDT",)
+    assert ask(activity, 500_001 + LATE_MS) == ("ETHUSDT",)
+    assert ask(activity, 500_002 + LATE_MS) == ()
+
+
+def test_a_symbol_is_asked_until_late_trades_are_in() -> None:
+    activity = Activity()
+    ask(activity, 0)
+    activity.note("BTCUSDT", 10)
+    assert ask(activity, 20) == ("BTCUSDT",)
+    assert ask(activity, 11 + LATE_MS) == ("BTCUSDT",)
+    assert ask(activity, 12 + LATE_MS) == ()
+
+
+def test_a_reading_that_failed_has_read_nothing() -> None:
+    activity = Activity()
+    assert activity.to_ask(SYMBOLS, (), 0).symbols == SYMBOLS
+    assert ask(activity, 1) == SYMBOLS
+
+
+def test_what_may_have_gone_unheard_is_read_once_more_even_if_a_reading_was_under_way() -> None:
+    activity = Activity()
+    ask(activity, 0)
+    asked = activity.to_ask(SYMBOLS, (), 1)
+    activity.doubt()
+    activity.were_read(asked)
+    assert ask(activity, 2) == SYMBOLS
+    assert ask(activity, 3) == ()
+
+
+def test_a_reading_asks_trades_of_symbols_in_which_something_happened() -> None:
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        for _ in range(2):
+            await bench.venue.read(SYMBOLS, START_MS)
+        asked = bench.server.sent("GET /fapi/v1/userTrades")
+        assert [each["symbol"] for each in asked] == ["BTCUSDT", "ETHUSDT"]
+        bench.server.asked.clear()
+        await bench.venue.place(BUY)
+        await bench.venue.read(SYMBOLS, START_MS)
+        row = {"s": "ETHUSDT", "c": "x", "S": "BUY", "x": "NEW", "X": "NEW", "i": 5, "z": "0"}
+        await bench.server.push("private", {"e": "ORDER_TRADE_UPDATE", "o": {**row, "T": START_MS}})
+        await bench.settle()
+        await bench.venue.read(SYMBOLS, START_MS)
+        asked = bench.server.sent("GET /fapi/v1/userTrades")
+        assert [each["symbol"] for each in asked] == ["BTCUSDT", "BTCUSDT", "ETHUSDT"]
+
+    on_bench(reads, symbols=SYMBOLS)()
+
+
+def test_after_a_break_of_the_user_stream_trades_of_every_symbol_are_read() -> None:
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        await bench.venue.read(SYMBOLS, START_MS)
+        for socket in list(bench.server.sockets["private"]):
+            await socket.close()
+        await bench.settle(5.0)
+        bench.server.asked.clear()
+        await bench.venue.read(SYMBOLS, START_MS)
+        assert bench.server.count("GET /fapi/v1/userTrades") == 2
+
+    on_bench(reads, symbols=SYMBOLS)()
+
+
+def test_positions_are_asked_for_only_where_the_account_holds_something() -> None:
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        account = bench.server.answers["GET /fapi/v3/account"]
+        row = {"symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": "0.000"}
+        bench.server.answers["GET /fapi/v3/account"] = {**account, "positions": [row]}
+        await bench.venue.read(SYMBOLS, START_MS)
+        assert bench.server.count("GET /fapi/v3/positionRisk") == 0
+        row = {**row, "positionAmt": "-0.001"}
+        bench.server.answers["GET /fapi/v3/account"] = {**account, "positions": [row]}
+        await bench.venue.read(SYMBOLS, START_MS)
+        assert bench.server.count("GET /fapi/v3/positionRisk") == 1
+
+    on_bench(reads, symbols=SYMBOLS)()
+
+
+def test_a_start_and_its_first_reading_fit_into_the_governors_bucket() -> None:
+    """A bucket starts full: permissions, modes, leverage, the stream's key and the first picture
+    are ten private calls.
+    """
+
+    async def starts(bench: Bench) -> None:
+        account = bench.server.answers["GET /fapi/v3/account"]
+        bench.server.answers["GET /fapi/v3/account"] = {**account, "positions": []}
+        await bench.open()
+        await bench.venue.read(["BTCUSDT"], START_MS)
+        private = [each for each in bench.server.asked if "signature" in each.params]
+        keys = bench.server.count("POST /fapi/v1/listenKey")
+        assert (len(private) + keys, bench.governor.throttled) == (10, 0)
+
+    on_bench(starts, governor=SHIPPED)()
+
+
+def test_later_readings_leave_tokens_to_orders() -> None:
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        await bench.venue.read(["BTCUSDT"], START_MS)
+        bench.server.answers["GET /fapi/v1/openOrders"] = [order_row()]
+        waited = bench.governor.throttled
+        await bench.venue.read(["BTCUSDT"], START_MS)
+        assert bench.governor.throttled > waited
+
+    on_bench(reads, governor=GOVERNOR.model_copy(update={"calls_max": 10}))()
