@@ -127,6 +127,9 @@ class GovernorSettings(Group):
     weight_fraction_max: float = Field(
         gt=0, le=1, description="Share of the venue's own request weight that is used"
     )
+    entry_wait_ms_max: int = Field(
+        ge=1, le=600_000, description="An entry whose turn does not come in time is not sent, ms"
+    )
 
 
 class HealthSettings(Group):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from tercel.adapters.clock import VirtualClock
-from tercel.app.live.governor import PUBLIC, Governor, Priority
+from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
+from tercel.app.live.governor import PUBLIC, Governor, Priority, TooLateError
+from tercel.app.ports import Clock
 from tercel.domain.live_settings import GovernorSettings
 from tercel.domain.times import MINUTE_MS
 
@@ -15,9 +18,14 @@ START_MS = 1_700_000_040_000
 """A full minute."""
 
 
-def governor(clock: VirtualClock, calls_max: int = 10, fraction: float = 1.0) -> Governor:
+def governor(clock: Clock, calls_max: int = 10, fraction: float = 1.0) -> Governor:
     return Governor(
-        GovernorSettings(calls_max=calls_max, window_seconds=10.0, weight_fraction_max=fraction),
+        GovernorSettings(
+            calls_max=calls_max,
+            window_seconds=10.0,
+            weight_fraction_max=fraction,
+            entry_wait_ms_max=3_000,
+        ),
         clock,
     )
 
@@ -212,3 +220,73 @@ async def test_closing_lets_nobody_wait_for_ever() -> None:
     await turns.close()
     await asyncio.gather(waiting, return_exceptions=True)
     assert waiting.cancelled()
+
+
+def test_an_entry_that_waited_too_long_is_refused_then_and_takes_no_token() -> None:
+    async def main(clock: LoopClock) -> tuple[int, ...]:
+        turns = governor(clock, calls_max=2)  # a token in five seconds
+        for _ in range(2):
+            await turns.turn("place", priority=Priority.ORDER)
+
+        async def entry() -> int:
+            with pytest.raises(TooLateError, match="3000 ms"):
+                await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+            return clock.now_ms() - START_MS
+
+        async def other(name: str, priority: Priority) -> int:
+            await turns.turn(name, priority=priority)
+            return clock.now_ms() - START_MS
+
+        found = await asyncio.gather(
+            entry(), other("query", Priority.ORDER), entry(), other("stop", Priority.URGENT)
+        )
+        return *found, turns.waiting
+
+    assert run_virtually(main, epoch_ms=START_MS) == (3_000, 10_000, 3_000, 5_000, 0)
+
+
+async def test_an_entry_whose_turn_comes_in_time_leaves() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock, calls_max=10)
+    for _ in range(12):
+        await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+    assert clock.now_ms() - START_MS == 2_000
+
+
+def test_an_entry_that_a_hold_keeps_is_refused_in_time_and_not_at_its_end() -> None:
+    async def main(clock: LoopClock) -> int:
+        turns = governor(clock)
+        turns.hold(120.0)
+        with pytest.raises(TooLateError):
+            await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+        return clock.now_ms() - START_MS
+
+    assert run_virtually(main, epoch_ms=START_MS) == 3_000
+
+
+async def test_whoever_may_be_late_waits_for_ever() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(3_600.0)
+    await turns.turn("cancel", priority=Priority.URGENT)
+    assert clock.now_ms() - START_MS == 3_600_000
+
+
+def test_a_hold_that_is_heard_between_a_turn_and_its_call_keeps_the_call() -> None:
+    """Three have got their turn in one moment; the first hears that all have to wait."""
+
+    async def main(clock: LoopClock) -> list[int]:
+        turns = governor(clock)
+        turns.hold(10.0)
+        left: list[int] = []
+
+        async def call() -> None:
+            await turns.turn("cancel", priority=Priority.URGENT)
+            if not left:
+                turns.hold(60.0)
+            left.append(clock.now_ms() - START_MS)
+
+        await asyncio.gather(call(), call(), call())
+        return left
+
+    assert run_virtually(main, epoch_ms=START_MS) == [10_000, 70_000, 70_000]

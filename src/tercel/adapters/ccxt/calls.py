@@ -26,6 +26,8 @@ class Call:
     category: str = PRIVATE
     is_write: bool = False
     """Never sent twice, whatever happens to its answer."""
+    may_be_late: bool = True
+    """Whether it is still sent where it had to wait long for its turn."""
 
 
 class CallFailedError(Exception):

@@ -21,7 +21,7 @@ from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
 from tercel.adapters.ccxt.exchange_class import exchange_class
 from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.app.dependencies import install_hint
-from tercel.app.live.governor import Governor
+from tercel.app.live.governor import Governor, TooLateError
 from tercel.app.ports import Clock
 from tercel.domain.errors import VenueError
 from tercel.domain.live_settings import VenueSettings
@@ -144,6 +144,8 @@ class Link:
         for number in range(1, tries + 1):
             try:
                 answer = await self._send(call)
+            except TooLateError as error:
+                raise CallFailedError(str(error), was_sent=False) from None
             except CallFailedError as error:
                 is_lost = error.status == 0 or error.status >= 500
                 if not is_lost or number == tries:
@@ -191,7 +193,11 @@ class Link:
         from ccxt.base.errors import BaseError, RequestTimeout
 
         await self._governor.turn(
-            call.name, category=call.category, priority=call.priority, weight=call.weight
+            call.name,
+            category=call.category,
+            priority=call.priority,
+            weight=call.weight,
+            may_be_late=call.may_be_late,
         )
         try:
             answer = await getattr(self.exchange, call.method)(dict(call.params))

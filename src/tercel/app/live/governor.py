@@ -2,9 +2,10 @@
 bans.
 
 A call asks for its turn before it leaves. It goes at once while its bucket has a token and nobody
-of its rank waits; otherwise it queues, is never dropped, and says who it is. Cancels and protective
-orders go before everything else, and reads leave a few tokens to those who may be in a hurry. While
-the venue asks to be left alone, nobody goes. All waiting is done on the Clock port.
+of its rank waits; otherwise it queues and says who it is. Cancels and protective orders go before
+everything else, and reads leave a few tokens to those who may be in a hurry. Nothing is dropped but
+an entry that would leave too late to be worth it. While the venue asks to be left alone, nobody
+goes. All waiting is done on the Clock port.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ WEIGHT_LIMIT = 2400
 SLEEP_SECONDS_MIN = 0.001
 
 
+class TooLateError(Exception):
+    """A call that may not leave late would have: it is not sent."""
+
+
 class Priority(IntEnum):
     """Who goes first; smaller is sooner."""
 
@@ -47,6 +52,8 @@ class _Waiting:
     number: int
     weight: int = field(compare=False)
     turn: asyncio.Future[None] = field(compare=False)
+    until_ms: int | None = field(default=None, compare=False)
+    """It may not leave after this moment; None: it waits for ever."""
 
 
 class _Bucket:
@@ -117,8 +124,14 @@ class Governor:
         category: str = PRIVATE,
         priority: Priority = Priority.READ,
         weight: int = 1,
+        may_be_late: bool = True,
     ) -> None:
-        """Return when the call named `caller` may leave. A call that waits is logged by name."""
+        """Return when the call named `caller` may leave. A call that waits is logged by name.
+
+        Raises TooLateError after `entry_wait_ms_max`, unless it `may_be_late`.
+        """
+        wait_ms_max = self._settings.entry_wait_ms_max
+        until_ms = None if may_be_late else self._clock.now_ms() + wait_ms_max
         queue = self._queues.setdefault(category, [])
         ahead = any(not other.turn.done() and other.priority <= priority for other in queue)
         if not ahead and self._wait_ms(category, priority, weight) <= 0:
@@ -126,20 +139,25 @@ class Governor:
             return
         self.throttled += 1
         log.warning("throttled", caller=caller, category=category, waiting=self.waiting + 1)
-        self._number += 1
-        turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(queue, _Waiting(priority, self._number, weight, turn))
-        pump = self._pumps.get(category)
-        if pump is None or pump.done():
-            self._pumps[category] = asyncio.create_task(self._serve(category))
-        await turn
+        while True:
+            self._number += 1
+            turn = asyncio.get_running_loop().create_future()
+            heapq.heappush(queue, _Waiting(priority, self._number, weight, turn, until_ms))
+            pump = self._pumps.get(category)
+            if pump is None or pump.done():
+                self._pumps[category] = asyncio.create_task(self._serve(category))
+            await turn
+            # Between its turn and this moment somebody may have heard that all have to wait.
+            if self.held_ms() == 0:
+                return
 
     async def _serve(self, category: str) -> None:
         """Let those who wait go, one after the other, until nobody waits."""
         queue = self._queues[category]
         while queue:
+            self._refuse_late(queue)
             first = queue[0]
-            if first.turn.done():  # its caller gave up
+            if first.turn.done():  # its caller gave up, or it was too late
                 heapq.heappop(queue)
                 continue
             wait_ms = self._wait_ms(category, first.priority, first.weight)
@@ -151,7 +169,21 @@ class Governor:
             # A read may wait for several tokens: an urgent call that comes meanwhile needs one.
             bucket = self._buckets.get(category)
             nap_ms = wait_ms if bucket is None else min(wait_ms, bucket.ms_per_token)
+            now_ms = self._clock.now_ms()
+            for each in queue:
+                if each.until_ms is not None and not each.turn.done():
+                    nap_ms = min(nap_ms, each.until_ms - now_ms)
             await self._clock.sleep(max(SLEEP_SECONDS_MIN, nap_ms / 1000.0))
+
+    def _refuse_late(self, queue: list[_Waiting]) -> None:
+        """Tell those whose time has passed that they are not sent."""
+        now_ms = self._clock.now_ms()
+        for each in queue:
+            if each.until_ms is not None and now_ms >= each.until_ms and not each.turn.done():
+                wait_ms_max = self._settings.entry_wait_ms_max
+                each.turn.set_exception(
+                    TooLateError(f"its turn did not come within {wait_ms_max} ms: it was not sent")
+                )
 
     async def close(self) -> None:
         """Nobody is let go any more; those who wait are cancelled."""

@@ -44,7 +44,9 @@ SETTINGS = VenueSettings(
     rest_urls={"binance-usdm": f"http://127.0.0.1:{PORT}"},
     stream_urls={"binance-usdm": f"ws://127.0.0.1:{PORT}"},
 )
-GOVERNOR = GovernorSettings(calls_max=1000, window_seconds=10.0, weight_fraction_max=1.0)
+GOVERNOR = GovernorSettings(
+    calls_max=1000, window_seconds=10.0, weight_fraction_max=1.0, entry_wait_ms_max=3_000
+)
 
 SYMBOL = {
     "symbol": "BTCUSDT",

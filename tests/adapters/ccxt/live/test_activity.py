@@ -15,7 +15,9 @@ from tercel.adapters.ccxt.activity import LATE_MS, Activity
 from tercel.domain.live_settings import GovernorSettings
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-SHIPPED = GovernorSettings(calls_max=10, window_seconds=10.0, weight_fraction_max=0.8)
+SHIPPED = GovernorSettings(
+    calls_max=10, window_seconds=10.0, weight_fraction_max=0.8, entry_wait_ms_max=3_000
+)
 
 
 def ask(activity: Activity, now_ms: int, *busy: str) -> tuple[str, ...]:

@@ -454,6 +454,25 @@ def test_a_throttled_stop_goes_before_a_throttled_entry() -> None:
     on_bench(throttled, governor=few)()
 
 
+def test_an_entry_that_would_leave_too_late_is_refused_and_never_sent() -> None:
+    """Its price is of another market by then; the stop behind it leaves, however late."""
+
+    async def throttled(bench: Bench) -> None:
+        await bench.open()
+        bench.governor.hold(0.4)  # so short that orders wait for its end
+        bench.server.asked.clear()
+        entry, stop = await asyncio.gather(bench.venue.place(BUY), bench.venue.place(STOP))
+        assert (entry.outcome, entry.fault) == (Outcome.REFUSED, Fault.BUSY)
+        assert "not sent" in entry.text
+        assert stop.outcome is Outcome.DONE
+        await bench.settle(60.0)
+        assert [each.path for each in bench.server.asked] == ["/fapi/v1/algoOrder"]
+        assert not [each for each in bench.take() if isinstance(each, FeedNews) and not each.is_up]
+
+    few = GOVERNOR.model_copy(update={"entry_wait_ms_max": 100})
+    on_bench(throttled, governor=few)()
+
+
 # --- reading the account ---
 
 

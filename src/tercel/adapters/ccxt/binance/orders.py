@@ -62,7 +62,8 @@ def place(request: OrderRequest, rules: VenueRules) -> Call | str:
     }
     if request.reduce_only:
         params["reduceOnly"] = "true"
-    priority = Priority.ORDER if request.slot == Slot.ENTRY else Priority.URGENT
+    is_entry = request.slot == Slot.ENTRY
+    priority = Priority.ORDER if is_entry else Priority.URGENT
     if request.is_conditional:
         if request.trigger_price is None:
             return "a stop without a trigger price"
@@ -90,7 +91,15 @@ def place(request: OrderRequest, rules: VenueRules) -> Call | str:
                 "price": plain(price),
             }
         method = "fapiPrivatePostOrder"
-    return Call("place", method, params, weight=0, priority=priority, is_write=True)
+    return Call(
+        "place",
+        method,
+        params,
+        weight=0,
+        priority=priority,
+        is_write=True,
+        may_be_late=not is_entry,
+    )
 
 
 def cancel(client_id: str, symbol: str, *, is_conditional: bool) -> Call:
