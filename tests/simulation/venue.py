@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tercel.adapters.ccxt.binance.errors import FAULTS
 from tercel.adapters.ccxt.binance.orders import PHASES, algo_phase, forced_kind
 from tercel.adapters.ccxt.precision import VenueRules
 from tercel.adapters.simulator.exchange.errors import ExchangeError
@@ -32,6 +31,7 @@ from tercel.adapters.simulator.exchange.records import (
     Window,
 )
 from tercel.core.codes import OrderKind
+from tercel.domain.binance_numbers import FAULTS
 from tercel.domain.events import Answer, Event, Fault, Filled, FundingPaid, OrderUpdate, Outcome
 from tercel.domain.orders import (
     OrderPhase,

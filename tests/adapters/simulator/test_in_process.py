@@ -11,10 +11,11 @@ import pytest
 from tests.adapters.simulator.exchange.trader import BTC, ETH, RULES
 
 from tercel.adapters.simulator.exchange.exchange import Exchange
-from tercel.adapters.simulator.in_process import FAULTS, InProcessExchange, InProcessVenue
+from tercel.adapters.simulator.in_process import InProcessExchange, InProcessVenue
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.core.codes import OrderKind, Slot
 from tercel.core.records import BAR
+from tercel.domain.binance_numbers import FAULTS
 from tercel.domain.events import (
     Answer,
     Event,

@@ -37,6 +37,7 @@ from tercel.adapters.simulator.exchange.records import (
 )
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.core.codes import OrderKind
+from tercel.domain.binance_numbers import FAULTS
 from tercel.domain.events import (
     Answer,
     Event,
@@ -55,37 +56,6 @@ from tercel.domain.orders import (
     VenueFill,
     VenueSnapshot,
 )
-
-FAULTS: dict[int, Fault] = {
-    -2021: Fault.WOULD_TRIGGER,
-    -5022: Fault.WOULD_CROSS,
-    -2011: Fault.NOT_FOUND,
-    -2013: Fault.NOT_FOUND,
-    -2022: Fault.REDUCE_ONLY,
-    -4118: Fault.REDUCE_ONLY,
-    -2018: Fault.MARGIN,
-    -2019: Fault.MARGIN,
-    -2027: Fault.MARGIN,
-    -2028: Fault.MARGIN,
-    -4116: Fault.DUPLICATE,
-    -4117: Fault.TRIGGERING,
-    -1111: Fault.FILTER,
-    -4003: Fault.FILTER,
-    -4004: Fault.FILTER,
-    -4005: Fault.FILTER,
-    -4014: Fault.FILTER,
-    -4016: Fault.FILTER,
-    -4023: Fault.FILTER,
-    -4024: Fault.FILTER,
-    -4131: Fault.FILTER,
-    -4164: Fault.FILTER,
-    -1003: Fault.BUSY,
-    -1008: Fault.BUSY,
-    -1015: Fault.BUSY,
-    -1021: Fault.CLOCK,
-    -2015: Fault.DENIED,
-}
-"""What a refusal of the exchange means to a session."""
 
 _PHASES: dict[OrderStatus, OrderPhase] = {
     OrderStatus.NEW: OrderPhase.ACKED,

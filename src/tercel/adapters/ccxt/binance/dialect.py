@@ -17,6 +17,7 @@ from tercel.adapters.ccxt.precision import VenueRules
 from tercel.adapters.ccxt.stream import Stream, Target
 from tercel.app.live.governor import PUBLIC, Priority
 from tercel.app.ports import Clock
+from tercel.domain.binance_numbers import FAULTS
 from tercel.domain.errors import VenueError
 from tercel.domain.events import Answer, Event, Fault, FeedNews
 from tercel.domain.live_settings import VenueSettings
@@ -54,7 +55,7 @@ class BinanceDialect:
 
     def is_clock_error(self, code: int) -> bool:
         """-1021: outside of recvWindow, or too far ahead."""
-        return errors.FAULTS.get(code) is Fault.CLOCK
+        return FAULTS.get(code) is Fault.CLOCK
 
     def wait_seconds(self, status: int, text: str, now_ms: int) -> float | None:
         """How long an error asks everybody to wait."""
