@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tercel.adapters.promotions import PromotionFiles
     from tercel.adapters.report.walk_log import TrialFile
     from tercel.app.fetch_data import BarSources
+    from tercel.app.live.lease import StateLease
     from tercel.app.ports import Clock, Journal, StateStore, Workers
     from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
     from tercel.domain.settings import Settings
@@ -152,6 +153,22 @@ JOURNAL_FILE = "journal.sqlite"
 """The embedded stores in the session's folder, where no address is set."""
 
 
+REDIS = ("redis://", "rediss://", "unix://")
+"""Beginnings of a Redis server's address."""
+
+
+def open_lease(url: str) -> StateLease | None:
+    """The right to keep a session's state at `url`; None: the lock of the session's folder is it.
+
+    It connects when it is claimed.
+    """
+    if not url.startswith(REDIS):
+        return None
+    from tercel.adapters.redis_state import RedisLease
+
+    return RedisLease(url)
+
+
 def open_state(url: str, folder: Path) -> StateStore:
     """The state of a session: at `url` (redis://, sqlite:///PATH), else in a file of `folder`.
 
@@ -160,7 +177,7 @@ def open_state(url: str, folder: Path) -> StateStore:
     from tercel.domain.addresses import without_password
     from tercel.domain.errors import ConfigError
 
-    if url.startswith(("redis://", "rediss://", "unix://")):
+    if url.startswith(REDIS):
         from tercel.adapters.redis_state import RedisStateStore
 
         return RedisStateStore(url)

@@ -6,13 +6,20 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tercel.bootstrap import open_context, open_journal, open_lake, open_promotions, open_state
+from tercel.bootstrap import (
+    open_context,
+    open_journal,
+    open_lake,
+    open_lease,
+    open_promotions,
+    open_state,
+)
 from tercel.domain.errors import DataError, UserError, VenueError
 
 if TYPE_CHECKING:
@@ -21,12 +28,21 @@ if TYPE_CHECKING:
     from tercel.app.live.context_keeper import ContextKeeper
     from tercel.app.live.control import Ask
     from tercel.app.live.governor import Governor
+    from tercel.app.live.lease import StateLease
     from tercel.app.live.parts import SessionRules
     from tercel.app.live.plan import SessionPlan
     from tercel.app.live.replay import Replay
     from tercel.app.live.runner import Runner, Surroundings, Told
     from tercel.app.live.venue_clock import Warn
-    from tercel.app.ports import Clock, FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
+    from tercel.app.ports import (
+        Clock,
+        FeedBar,
+        FeedQuote,
+        Journal,
+        MarketFeed,
+        StateStore,
+        Venue,
+    )
     from tercel.app.prepare import PreparedRun, RunRequest
     from tercel.domain.commands import Command
     from tercel.domain.events import BarsClosed
@@ -114,7 +130,14 @@ async def live_session(
     Raises TercelError where it may not or cannot trade.
     """
     with nothing_collected():
-        return await _live_session(settings, choice, clock, told)
+        session_name = session_id(clock.now_ms())
+        lease = await _claimed(settings, session_name)
+        try:
+            return await _live_session(settings, choice, (clock, told), (session_name, lease))
+        except BaseException:
+            if lease is not None:
+                await lease.release()
+            raise
 
 
 @contextmanager
@@ -130,8 +153,27 @@ def nothing_collected() -> Iterator[None]:
         gc.enable()
 
 
+async def _claimed(settings: Settings, session_name: str) -> StateLease | None:
+    """The right to keep the state on a server, taken. Raises UserError where a running session has
+    it, StorageError.
+    """
+    lease = open_lease(settings.state.url)
+    if lease is not None:
+        from tercel.adapters.redis_state import holder_here
+
+        try:
+            await lease.claim(holder_here(session_name, session_folder(settings)))
+        except BaseException:
+            await lease.release()
+            raise
+    return lease
+
+
 async def _live_session(
-    settings: Settings, choice: LiveChoice, clock: Clock, told: Told | None
+    settings: Settings,
+    choice: LiveChoice,
+    outside: tuple[Clock, Told | None],
+    who: tuple[str, StateLease | None],
 ) -> LiveSession:
     from tercel.app.live.governor import Governor
     from tercel.app.live.prepare_live import live_plan
@@ -139,12 +181,12 @@ async def _live_session(
     from tercel.app.live.session import Session, SessionMemory
     from tercel.app.live.session_row import session_row
 
+    (clock, told), (session_name, lease) = outside, who
     folder = session_folder(settings)
     stores = open_stores(settings, folder)
     kept = await _kept(stores[0], settings, choice)
     notices = _check_may_trade(settings, choice)
     moment = _Moment(clock)
-    session_name = session_id(clock.now_ms())
     governor = Governor(settings.governor, moment)
     feed = _feed(settings, choice, governor, moment)
     try:
@@ -166,6 +208,7 @@ async def _live_session(
     except BaseException:
         await feed.close()
         raise
+    around = replace(around, lease=lease)
     row = session_row(session, settings, clock.now_ms())
     return LiveSession(Runner(session, around, told), row, around, folder, notices)
 

@@ -47,7 +47,7 @@ from tercel.domain.commands import (
     QueryOrder,
     ReadVenue,
 )
-from tercel.domain.errors import StorageError, VenueError
+from tercel.domain.errors import StorageError, UserError, VenueError
 from tercel.domain.events import (
     Answer,
     BarsClosed,
@@ -71,6 +71,7 @@ from tercel.domain.journal import (
     SessionEndRow,
     SessionRow,
 )
+from tercel.domain.lease import LeaseHolder
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill, VenueSnapshot
 from tercel.domain.session_state import SessionState, StateRead
 from tercel.domain.settings import InstrumentSettings
@@ -816,3 +817,57 @@ async def test_the_view_sees_what_was_handled() -> None:
     assert JournalNews not in kinds
     assert EndSession not in kinds
     await scene.stop()
+
+
+# --- the right to keep the state ------------------------------------------------------------------
+
+
+class Lease:
+    """StateLease; `failing` is raised by a renewal."""
+
+    def __init__(self) -> None:
+        self.renewed = self.released = 0
+        self.failing: Exception | None = None
+
+    async def claim(self, holder: LeaseHolder) -> None:
+        """It was."""
+
+    async def renew(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.renewed += 1
+
+    async def release(self) -> None:
+        self.released += 1
+
+
+def leased() -> tuple[Stage, Lease]:
+    scene, lease = stage(), Lease()
+    scene.runner._around = replace(scene.runner._around, lease=lease)
+    return scene, lease
+
+
+async def test_the_right_to_keep_the_state_is_renewed_and_given_back() -> None:
+    scene, lease = leased()
+    await scene.begin()
+    before = lease.renewed
+    for _ in range(4):
+        await scene.clock.move(3_000)
+    assert (before, lease.renewed) == (1, 5)
+    lease.failing = StorageError("the server does not answer")
+    await scene.clock.move(6_000)
+    lease.failing = None
+    await scene.clock.move(3_000)
+    assert lease.renewed == 6
+    assert await scene.stop() == 0
+    assert lease.released == 1
+
+
+async def test_a_session_whose_state_another_one_has_taken_ends_in_order() -> None:
+    scene, lease = leased()
+    await scene.begin()
+    lease.failing = UserError("session s2 has it")
+    await scene.clock.move(3_000)
+    assert await scene.end() == 1
+    [row] = scene.rows(SessionEndRow)
+    assert "session s2 has it" in row.why

@@ -3,30 +3,23 @@
 A write is one MULTI/EXEC of the keys that changed, a read one MGET: both are of one moment. How
 durable it is, the server decides: `appendonly yes` and `appendfsync always` for what an SQLite file
 gives. A server that keeps nothing, or evicts keys, is named in a warning when it is first used.
-
-redis-py is an optional extra and is imported by the first connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import structlog
 
-from tercel.app.dependencies import install_hint
+from tercel.adapters.redis_state.connection import asked, connection_to
 from tercel.app.live.state_codec import NAMES, NAMESPACE, decode, encode
 from tercel.domain.addresses import without_password
-from tercel.domain.errors import ConfigError, StorageError, UserError
+from tercel.domain.errors import StorageError
 from tercel.domain.session_state import SessionState, StateRead
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-
-CONNECT_SECONDS_MAX = 5.0
-ANSWER_SECONDS_MAX = 5.0
-"""Longest silence of the server within a command."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +90,7 @@ class RedisStateStore:
         if self._is_closed:
             raise StorageError(f"{self.place}: the state store is closed")
         if self._client is None:
-            client = self._made()
+            client = connection_to(self._url, self.place)
             try:
                 await self._warn_of_forgetfulness(client)
             except BaseException:
@@ -105,28 +98,6 @@ class RedisStateStore:
                 raise
             self._client = client
         return self._client
-
-    def _made(self) -> Redis:
-        try:
-            from redis.asyncio import Redis
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-        except ImportError:
-            raise UserError(
-                f"{self.place}: the state on Redis needs the package redis; {install_hint('redis')}"
-            ) from None
-        try:
-            _check_number(self._url)
-            return Redis.from_url(
-                self._url,
-                socket_connect_timeout=CONNECT_SECONDS_MAX,
-                socket_timeout=ANSWER_SECONDS_MAX,
-                # Once more over a new connection: the old one may be of a server that was started
-                # again. Every command of ours may be repeated.
-                retry=Retry(NoBackoff(), 1),
-            )
-        except ValueError as error:
-            raise ConfigError(f"state.url: {self.place}: {without_password(str(error))}") from None
 
     async def _warn_of_forgetfulness(self, client: Redis) -> None:
         """Say so where the server would not have the state after its own restart."""
@@ -144,20 +115,4 @@ class RedisStateStore:
             log.warning("state_may_be_evicted", store=self.place, wanted="noeviction")
 
     async def _asked(self, answer: Any) -> Any:
-        """What the server answers. Raises StorageError."""
-        from redis.exceptions import RedisError
-
-        try:
-            return await answer
-        except (RedisError, OSError, TimeoutError) as error:
-            why = without_password(str(error)).partition("\n")[0] or type(error).__name__
-            raise StorageError(
-                f"{self.place}: the state cannot be read or written: {why}; is the server there?"
-            ) from error
-
-
-def _check_number(url: str) -> None:
-    """Raise ValueError for a database that is no number: redis-py would take number 0."""
-    path = urlsplit(url).path.strip("/")
-    if path and not path.isdecimal() and not url.startswith("unix:"):
-        raise ValueError(f"expected the number of a database after the host, got {path!r}")
+        return await asked(answer, self.place)

@@ -24,9 +24,17 @@ from tercel.app.live.bar_collector import BarCollector
 from tercel.app.live.context_keeper import ContextKeeper
 from tercel.app.live.health import FeedHealth
 from tercel.app.live.latency import Latencies
+from tercel.app.live.lease import StateLease
 from tercel.app.live.session import Session
 from tercel.app.live.venue_clock import VenueClock
-from tercel.app.ports import FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
+from tercel.app.ports import (
+    FeedBar,
+    FeedQuote,
+    Journal,
+    MarketFeed,
+    StateStore,
+    Venue,
+)
 from tercel.core.codes import Slot
 from tercel.domain.commands import (
     Alert,
@@ -72,6 +80,8 @@ FLUSH_SECONDS = 0.1
 """Rows that no order waits for are written this often."""
 STORE_SECONDS_MAX = 0.5
 """An exit waits so long for journal and state, then it leaves without them; an entry never does."""
+LEASE_SECONDS = 3.0
+"""Between two renewals of the right to keep the state."""
 Told = Callable[[Command | Event], None]
 _Made = TypeVar("_Made")
 
@@ -109,6 +119,8 @@ class Surroundings:
     """Told of every item of the feed: a simulated exchange fills from them."""
     kill_file: Note | None = None
     """The KILL file."""
+    lease: StateLease | None = None
+    """The right to keep the state where it is kept; it was claimed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +168,8 @@ class Runner:
         """
         around = self._around
         try:
+            if around.lease is not None:
+                self._spawn(self._keep_lease(around.lease))
             await around.journal.write(first_rows)
             await around.venue.connect()
             await around.clock.start()
@@ -174,6 +188,8 @@ class Runner:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await around.feed.close()
             await around.venue.close()
+            if around.lease is not None:
+                await around.lease.release()
             if around.closing is not None:
                 await around.closing()
 
@@ -363,6 +379,15 @@ class Runner:
         while True:
             await self._around.clock.sleep(FLUSH_SECONDS)
             await self._store_all()
+
+    async def _keep_lease(self, lease: StateLease) -> None:
+        """Another session that keeps its state in the same place ends this one."""
+        while True:
+            try:
+                await lease.renew()
+            except StorageError as error:
+                log.warning("lease_not_renewed", reason=str(error))
+            await self._around.clock.sleep(LEASE_SECONDS)
 
     # --- what comes in ---------------------------------------------------------------------------
 
