@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.adapters.ccxt.live.server import BUY, GOVERNOR, SETTINGS, STOP
 from tests.adapters.simulator.binance.trading import START_MS, venue_with
@@ -38,13 +37,12 @@ from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtual
 from tercel.app.live.bar_collector import BarCollector
 from tercel.app.live.governor import Governor
 from tercel.app.live.health import FeedHealth
+from tercel.app.live.known_context import KnownContext
 from tercel.app.live.prepare_live import warm_up
 from tercel.app.live.runner import Runner, Surroundings
 from tercel.app.live.session import Session, SessionMemory
 from tercel.app.live.venue_clock import VenueClock
-from tercel.app.signals import unknown_context
 from tercel.core.codes import OrderKind, Side
-from tercel.core.records import CONTEXT
 from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import DataError, VenueError
 from tercel.domain.events import BarsClosed, Operation
@@ -209,13 +207,12 @@ def session_at(venue: CcxtVenue, feed: CcxtFeed, dated: VenueClock, turns: Gover
     rules = live_rules(silent_ms_max=5_000, spread_fraction_max=0.0)
     session = Session(plan, rules, SessionMemory(SessionState(), "s1"))
     every = settings()
-    known = np.zeros(1, CONTEXT)
-    known[:] = unknown_context()
+    known = KnownContext(plan, every.context)
     health = FeedHealth(plan.symbols, plan.bar_ms, every.health, 3_000, dated.now_ms())
     touched: list[str] = []
 
     async def history() -> list[BarsClosed]:
-        return await warm_up(plan, (NoLake(), feed), dated.now_ms(), 60, lambda *_: known)  # type: ignore[arg-type]
+        return await warm_up(plan, (NoLake(), feed), dated.now_ms(), 60, known)  # type: ignore[arg-type]
 
     around = Surroundings(
         venue=venue,
@@ -224,7 +221,7 @@ def session_at(venue: CcxtVenue, feed: CcxtFeed, dated: VenueClock, turns: Gover
         journal=MemoryJournal(touched),
         clock=dated,
         health=health,
-        collector=BarCollector(plan.symbols, 1_500, lambda *_: known, health.view),
+        collector=BarCollector(plan.symbols, 1_500, known, health.view),
         history=history,
         closing=turns.close,
     )

@@ -6,6 +6,8 @@ a trigger. Each answers only for its own, so every call here knows which one it 
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from tercel.adapters.ccxt.calls import Call, Json
 from tercel.adapters.ccxt.precision import VenueRules, plain
 from tercel.app.live.governor import Priority
@@ -49,12 +51,9 @@ KINDS = {
 
 def place(request: OrderRequest, rules: VenueRules) -> Call | str:
     """The call that sends `request`, or why it cannot be sent at all."""
-    quantity = rules.quantity(request.quantity, request.kind)
-    if quantity <= 0 or quantity < rules.quantity_min:
-        return (
-            f"{request.quantity!r} {request.symbol} is {plain(quantity)} in whole lots; "
-            f"the venue takes {plain(rules.quantity_min)} or more"
-        )
+    quantity = _quantity(request, rules)
+    if isinstance(quantity, str):
+        return quantity
     params: dict[str, str | int] = {
         "symbol": request.symbol,
         "side": SIDES[request.side],
@@ -100,6 +99,27 @@ def place(request: OrderRequest, rules: VenueRules) -> Call | str:
         is_write=True,
         may_be_late=not is_entry,
     )
+
+
+def _quantity(request: OrderRequest, rules: VenueRules) -> Decimal | str:
+    """How much is sent, or why nothing is.
+
+    An entry that one order could not close at market is not made. What makes a position smaller is
+    cut to the largest that one order may have: the session sends the rest once that has filled.
+    """
+    quantity = rules.quantity(request.quantity, request.kind)
+    if quantity <= 0 or quantity < rules.quantity_min:
+        return (
+            f"{request.quantity!r} {request.symbol} is {plain(quantity)} in whole lots; "
+            f"the venue takes {plain(rules.quantity_min)} or more"
+        )
+    most = rules.closable_max
+    if request.slot == Slot.ENTRY and most is not None and quantity > most:
+        return (
+            f"{plain(quantity)} {request.symbol} is more than one order may close at market; "
+            f"the venue takes {plain(most)} at most"
+        )
+    return rules.part(quantity, request.kind)
 
 
 def cancel(client_id: str, symbol: str, *, is_conditional: bool) -> Call:

@@ -55,10 +55,18 @@ def _rules(row: Json) -> VenueRules:
         quantity_min=Decimal(str(filters["LOT_SIZE"]["minQty"])),
         notional_min=Decimal(str(notional.get("notional", "0"))),
         is_trading=row.get("status") == "TRADING",
+        quantity_max=_largest(filters["LOT_SIZE"]),
+        market_quantity_max=_largest(market),
     )
     if rules.tick_size <= 0 or rules.lot_size <= 0:
         raise ZeroDivisionError(f"tick {rules.tick_size}, lot {rules.lot_size}")
     return rules
+
+
+def _largest(row: Json) -> Decimal | None:
+    """maxQty of a filter; None where it has none."""
+    most = Decimal(str(row.get("maxQty") or "0"))
+    return most if most > 0 else None
 
 
 async def refuse_withdrawals(link: Link) -> None:

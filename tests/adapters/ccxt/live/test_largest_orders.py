@@ -1,0 +1,126 @@
+"""A venue's largest order: no entry that could not be closed at once, and every position becomes
+flat, in as many orders as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from tests.adapters.ccxt.live.server import (
+    BUY,
+    GOVERNOR,
+    SETTINGS,
+    STOP,
+    SYMBOL,
+    Bench,
+    on_bench,
+)
+from tests.adapters.ccxt.live.test_bans import session_at
+from tests.adapters.simulator.binance.trading import START_MS, venue_with
+
+from tercel.adapters.ccxt.feed import CcxtFeed
+from tercel.adapters.ccxt.keys import ApiKeys
+from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
+from tercel.adapters.simulator.mounts.in_memory import in_memory
+from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
+from tercel.app.live.governor import Governor
+from tercel.app.live.venue_clock import VenueClock
+from tercel.core.codes import OrderKind, Slot
+from tercel.domain.events import Fault, Operation, Outcome
+from tercel.domain.orders import OrderRequest
+
+LARGEST = Decimal("0.3")
+MARKET_ENTRY = replace(BUY, kind=OrderKind.MARKET, price=None)
+CLOSE = replace(MARKET_ENTRY, side=-1, reduce_only=True, slot=Slot.CLOSE)
+TARGET = replace(BUY, side=-1, reduce_only=True, slot=Slot.TARGET_1)
+
+
+def limited(symbol: Mapping[str, object]) -> dict[str, object]:
+    """A symbol that takes 0.5 in an order, and 0.3 at market."""
+    most = {"LOT_SIZE": "0.5", "MARKET_LOT_SIZE": "0.3"}
+    filters = symbol["filters"]
+    assert isinstance(filters, list)
+    return {
+        **symbol,
+        "filters": [
+            {**each, "maxQty": most[each["filterType"]]} if each["filterType"] in most else each
+            for each in filters
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent"),
+    [
+        (replace(MARKET_ENTRY, quantity=0.3), "0.3"),
+        (replace(MARKET_ENTRY, quantity=0.301), None),
+        (replace(BUY, quantity=0.4), None),
+        (replace(CLOSE, quantity=0.301), "0.3"),
+        (replace(CLOSE, quantity=0.2), "0.2"),
+        (replace(STOP, quantity=0.9), "0.3"),
+        (replace(TARGET, quantity=0.9), "0.5"),
+    ],
+)
+def test_entries_are_refused_and_exits_are_cut(request_: OrderRequest, sent: str | None) -> None:
+    """An entry at a limit too: it could not be closed by one order at market."""
+
+    async def places(bench: Bench) -> None:
+        bench.server.answers["GET /fapi/v1/exchangeInfo"] = {"symbols": [limited(SYMBOL)]}
+        await bench.open()
+        bench.server.asked.clear()
+        answer = await bench.venue.place(request_)
+        posted = [each for each in bench.server.asked if each.method == "POST"]
+        if sent is None:
+            assert (answer.outcome, answer.fault) == (Outcome.REFUSED, Fault.FILTER)
+            assert "0.3 at most" in answer.text
+            assert posted == []
+        else:
+            assert [each.params["quantity"] for each in posted] == [sent]
+
+    on_bench(places)()
+
+
+def test_a_position_beyond_the_largest_order_becomes_flat() -> None:
+    """The venue allows less than it did when the position was opened: the close is refused, the
+    rules are read again, and the close goes in parts.
+    """
+
+    async def main(clock: LoopClock) -> None:
+        made = venue_with(minutes=20)
+        exchange = made.facade.state.exchange
+        keys = ApiKeys(made.settings.credentials.key, made.settings.credentials.secret)
+        async with in_memory(made.facade, made.ticks(), clock) as mount:
+            turns = Governor(GOVERNOR, clock)
+            choice = VenueChoice("binance-usdm", ("BTCUSDT",), SETTINGS)
+            venue = CcxtVenue(choice, keys, turns, clock, mount.connector)
+            dated = VenueClock(clock, venue.time_ms, 30.0)
+            feed = CcxtFeed("binance-usdm", SETTINGS, turns, dated, mount.connector)
+            runner = session_at(venue, feed, dated, turns)
+            running = asyncio.create_task(runner.run(()))
+
+            def held() -> float:
+                rows = exchange.positions("BTCUSDT")
+                return abs(float(sum(row.quantity for row in rows)))
+
+            while held() == 0.0:
+                assert not running.done(), "the session ended before it held anything"
+                await clock.sleep(1.0)
+            most = Decimal(str(held())) / 3 // Decimal("0.001") * Decimal("0.001")
+            one = exchange.instrument("BTCUSDT")
+            exchange.change_instrument(replace(one, market_quantity_max=most))
+            runner.submit(Operation.KILL, "test")
+            await clock.sleep(60.0)
+            assert held() == 0.0
+            assert runner.session.parts.flags.kill_latched
+            closes = [
+                row for row in exchange.orders("BTCUSDT") if row.reduce_only and row.filled_quantity
+            ]
+            assert len(closes) == 4
+            runner.submit(Operation.STOP, "test")
+            await running
+
+    run_virtually(main, epoch_ms=START_MS)
