@@ -6,6 +6,7 @@ for most of the day, the exchange in the same process, nothing written to a disk
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,8 @@ def simulated_hours(note: str, eagerness: float) -> Measurement:
 
     world = World(Scene(1, ((0, 0),), eagerness=eagerness))
     world.run_hours(WARM_UP_HOURS)
+    gc.collect()
+    gc.freeze()  # as a live session does before its loop
     samples = []
     for _ in range(RUNS):
         began = time.perf_counter()

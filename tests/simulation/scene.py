@@ -18,7 +18,6 @@ from tercel.app.live.parts import BesideRules, SessionRules
 from tercel.app.live.plan import LiveStream, SessionPlan
 from tercel.app.strategies import Strategy
 from tercel.bootstrap import load_settings
-from tercel.core.codes import Side
 from tercel.core.jit import new, rec
 from tercel.core.parameters import parameters
 from tercel.core.plan import TradePlan
@@ -111,16 +110,17 @@ def busy(seed: int, number: int, eagerness: float) -> Strategy:
     salt = 2_654_435_761 * (seed * 31 + number * 7 + 1)
 
     def step(state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
-        mixed = (int(bar.open_time) // MINUTE_MS * 0x9E3779B97F4A7C15 + salt) & (2**64 - 1)
+        # By key, not by attribute: numpy reads and writes a record's attributes in Python.
+        mixed = (int(bar["open_time"]) // MINUTE_MS * 0x9E3779B97F4A7C15 + salt) & (2**64 - 1)
         mixed ^= mixed >> 29
         mixed = (mixed * 0xBF58476D1CE4E5B9) & (2**64 - 1)
         mixed ^= mixed >> 32
         if (mixed & 0xFFFF) / 65_536.0 < eagerness:
-            signal.side = Side.LONG if mixed & 0x10000 else Side.SHORT
-            signal.stop_distance = bar.close * (0.0015 + 0.0001 * ((mixed >> 20) & 0xF))
-            signal.reason = 1
+            signal["side"] = 1 if mixed & 0x10000 else -1
+            signal["stop_distance"] = bar["close"] * (0.0015 + 0.0001 * ((mixed >> 20) & 0xF))
+            signal["reason"] = 1
         leaves = (mixed >> 40) & 0x3F
-        signal.exit_long, signal.exit_short = leaves == 1, leaves == 2
+        signal["exit_long"], signal["exit_short"] = leaves == 1, leaves == 2
 
     return Strategy(
         name=f"busy{number}",
