@@ -15,7 +15,7 @@ from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import Strategy, load_strategy
 from tercel.core.jit import new
 from tercel.core.records import MINUTE, Records
-from tercel.core.stepping import Crew, step_each, step_each_of
+from tercel.core.stepping import Crew, compiled_for, step_each_of
 
 BARS = 400 if JIT else 60
 STREAMS = 3
@@ -142,19 +142,8 @@ def test_a_step_in_plain_python_is_looped_over_in_plain_python() -> None:
 @pytest.mark.skipif(not JIT, reason="the JIT is off: nothing is compiled")
 def test_the_loop_is_found_in_the_cache() -> None:
     """A plain function as an argument would be compiled anew in every process."""
-    from tercel.core.jit import kernel_of, kinds
-    from tercel.core.records import BAR, CONTEXT, SIGNAL
-
     crew = crew_of(load_strategy("three_r"))
-    step_each_of(load_strategy("three_r").step, crew)  # there is one now
-    state, params = crew.states.dtype, crew.params.dtype
-    again: Any = kernel_of(
-        kinds.number,
-        kinds.function(state, BAR, CONTEXT, params, SIGNAL),
-        kinds.named(Crew, kinds.rows(state), kinds.rows(params), *[kinds.numbers] * 2),
-        kinds.rows(MINUTE),
-        kinds.rows(SIGNAL),
-        kinds.number,
-    )(step_each)
+    compiled_for(crew)  # there is one now
+    again: Any = compiled_for(crew)
     assert sum(again.stats.cache_hits.values()) == 1
     assert not again.stats.cache_misses

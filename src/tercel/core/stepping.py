@@ -52,20 +52,22 @@ def step_each(step: Step, crew: Crew, minute: Records, signals: Records, reasons
 
 def step_each_of(step: Step, crew: Crew) -> Callable[[Crew, Records, Records, int], int]:
     """`step_each` for one strategy's step and layout, compiled where the step is."""
-    if is_compiled(step):
-        state, params = crew.states.dtype, crew.params.dtype
-        each = kernel_of(
-            kinds.number,
-            kinds.function(state, BAR, CONTEXT, params, SIGNAL),
-            kinds.named(Crew, kinds.rows(state), kinds.rows(params), *[kinds.numbers] * 2),
-            kinds.rows(MINUTE),
-            kinds.rows(SIGNAL),
-            kinds.number,
-        )(step_each)
-    else:
-        each = step_each
+    each = compiled_for(crew) if is_compiled(step) else step_each
 
     def stepped(crew: Crew, minute: Records, signals: Records, reasons: int) -> int:
         return each(step, crew, minute, signals, reasons)
 
     return stepped
+
+
+def compiled_for(crew: Crew) -> Callable[..., int]:
+    """`step_each`, compiled for states and parameters that are laid out like those of `crew`."""
+    state, params = crew.states.dtype, crew.params.dtype
+    return kernel_of(
+        kinds.number,
+        kinds.function(state, BAR, CONTEXT, params, SIGNAL),
+        kinds.named(Crew, kinds.rows(state), kinds.rows(params), *[kinds.numbers] * 2),
+        kinds.rows(MINUTE),
+        kinds.rows(SIGNAL),
+        kinds.number,
+    )(step_each)
