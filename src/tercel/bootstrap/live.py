@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from tercel.bootstrap import (
     open_context,
     open_journal,
     open_lake,
     open_lease,
-    open_promotions,
     open_state,
 )
+from tercel.bootstrap.permission import check_may_trade
 from tercel.domain.errors import DataError, UserError, VenueError
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from tercel.app.live.plan import SessionPlan
     from tercel.app.live.replay import Replay
     from tercel.app.live.runner import Runner, Surroundings, Told
-    from tercel.app.live.venue_clock import Warn
+    from tercel.app.live.venue_clock import FollowingClock, Warn
     from tercel.app.ports import (
         Clock,
         FeedBar,
@@ -52,9 +51,6 @@ if TYPE_CHECKING:
 
     Taps = tuple[Callable[[FeedBar | FeedQuote], None], ...]
 
-CONFIRMED = "LIVE_TRADING_CONFIRMED"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Hosts that are this machine."""
 BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -180,13 +176,14 @@ async def _live_session(
     from tercel.app.live.runner import Runner
     from tercel.app.live.session import Session, SessionMemory
     from tercel.app.live.session_row import session_row
+    from tercel.app.live.venue_clock import FollowingClock
 
     (clock, told), (session_name, lease) = outside, who
     folder = session_folder(settings)
     stores = open_stores(settings, folder)
     kept = await _kept(stores[0], settings, choice)
-    notices = _check_may_trade(settings, choice)
-    moment = _Moment(clock)
+    notices = check_may_trade(settings, choice)
+    moment = FollowingClock(clock)
     governor = Governor(settings.governor, moment)
     feed = _feed(settings, choice, governor, moment)
     try:
@@ -245,7 +242,7 @@ def _surroundings(
     plan: SessionPlan,
     outside: tuple[Venue, MarketFeed, Taps, Governor],
     keeping: tuple[StateStore, Journal, ContextKeeper],
-    dating: tuple[_Moment, Warn],
+    dating: tuple[FollowingClock, Warn],
 ) -> Surroundings:
     """What the runner touches; the moment follows the venue's clock from now on."""
     from tercel.adapters.control import KillFile
@@ -331,7 +328,7 @@ def open_stores(settings: Settings, folder: Path) -> tuple[StateStore, Journal]:
     return open_state(settings.state.url, folder), open_journal(settings.journal.url, folder)
 
 
-def _clock_warning(session_name: str, moment: _Moment, told: Told | None) -> Warn:
+def _clock_warning(session_name: str, moment: FollowingClock, told: Told | None) -> Warn:
     """Shows views what is wrong with the venue's clock.
 
     As a row, since that is how views take alerts; it is not in the journal: only the session writes
@@ -375,34 +372,6 @@ async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> Se
     )
 
 
-def _check_may_trade(settings: Settings, choice: LiveChoice) -> tuple[str, ...]:
-    """Raise UserError where live trading is not allowed; what a reader should know.
-
-    Nobody outside has been contacted yet.
-    """
-    if choice.mode != "live":
-        return ()
-    request = choice.request
-    venue = request.venue or ""
-    if urlsplit(settings.venue.rest_urls.get(venue, "")).hostname in LOOPBACK:
-        return ("a rehearsal: the venue is on this machine, so no promotion is asked for",)
-    if os.environ.get(CONFIRMED, "").lower() != "true":
-        raise UserError(
-            f"live trading is not confirmed: set {CONFIRMED}=true in the environment once you "
-            "mean it; --mode paper needs no confirmation"
-        )
-    from tercel.app.live.prepare_live import values_of
-    from tercel.app.promotion import Promotable, check_promotion
-
-    promotions = open_promotions(settings)
-    for strategy in request.strategies:
-        values = values_of(settings, strategy, request)
-        costs = request.costs or settings.cost_profile_name(strategy.name, venue)
-        for symbol in request.symbols:
-            check_promotion(promotions, settings, Promotable(strategy, symbol, values, costs))
-    return ()
-
-
 def _feed(settings: Settings, choice: LiveChoice, governor: Governor, clock: Clock) -> MarketFeed:
     from tercel.adapters.ccxt.feed import CcxtFeed
 
@@ -437,26 +406,6 @@ def _venue(
     )
     venue = InProcessVenue(exchange, clock.now_ms, name)
     return venue, (venue.see,)
-
-
-class _Moment:
-    """A Clock that tells local time until it follows another."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self._followed: Clock = clock
-
-    def follow(self, clock: Clock) -> None:
-        """Tell the time of `clock` from now on."""
-        self._followed = clock
-
-    def now_ms(self) -> int:
-        """Milliseconds UTC."""
-        return self._followed.now_ms()
-
-    async def sleep(self, seconds: float) -> None:
-        """As the clock waits."""
-        await self.clock.sleep(seconds)
 
 
 def control_server(settings: Settings, ask: Ask) -> ControlServer:

@@ -31,7 +31,13 @@ from tercel.domain.commands import (
 from tercel.domain.errors import DataError
 from tercel.domain.events import Filled, OrderUpdate
 from tercel.domain.journal import FillRow, RefusalRow, TradeRow
-from tercel.domain.orders import ClientId, OrderPhase, OrderSnapshot, VenueFill
+from tercel.domain.orders import (
+    ClientId,
+    OrderPhase,
+    OrderSnapshot,
+    VenueFill,
+    VenueSnapshot,
+)
 from tercel.domain.session_state import SessionState
 
 UNKNOWN_MS = settings().session.unknown_ms_max
@@ -216,6 +222,69 @@ def test_an_unknown_position_is_adopted_where_that_is_wanted(quantity: float) ->
     scene.settle()
     assert scene.held() == scene.at() == 0.0
     assert scene.cash_quote == pytest.approx(scene.venue.wallet_quote)
+
+
+class InParts(ScriptedVenue):
+    """The first reading has the positions of `before`, and the fills of now."""
+
+    def __init__(self, venue: ScriptedVenue, before: dict[str, tuple[float, float]]) -> None:
+        super().__init__()
+        vars(self).update(vars(venue))
+        self.before = before
+        self.readings = 0
+
+    def snapshot(self, since_ms: int = 0, now: int = 0) -> VenueSnapshot:
+        self.readings += 1
+        if self.readings > 1:
+            return super().snapshot(since_ms, now)
+        there, self.positions = self.positions, self.before
+        taken = super().snapshot(since_ms, now)
+        self.positions = there
+        return taken
+
+
+def test_a_target_that_fills_while_a_start_reads_is_no_unknown_position() -> None:
+    """The positions were read before it, the fills after it: nothing is judged by that reading."""
+    scene = Scene().enter()
+    before = dict(scene.venue.positions)
+    [target] = scene.venue.resting(Slot.TARGET_1)
+    scene.venue.fill(target.request.client_id, 120.0, now=scene.now)
+    scene.venue = InParts(scene.venue, before)
+    again = scene.restart()
+    assert again.ended is None
+    assert scene.venue.readings >= 2
+    assert again.alerts(AlertCode.UNKNOWN_POSITION) == []
+    assert again.held() == again.at() == 0.0
+
+
+def test_an_entry_that_fills_while_a_start_reads_is_not_gone() -> None:
+    """Else the session would close here what is open there, and leave it unprotected."""
+    scene = Scene()
+    scene.is_apart = True
+    scene.bar(ask=Ask())
+    [entry] = scene.placed(Slot.ENTRY)
+    scene.venue.take(PlaceOrder(entry), scene.now)
+    scene.venue = InParts(scene.venue, {})
+    again = scene.restart(on_unprotected="protect")
+    again.settle()
+    assert again.held() == again.at() == 1.0
+    assert again.rows(TradeRow) == []
+    assert len(scene.venue.resting(Slot.STOP)) == 1
+
+
+def test_a_start_does_not_wait_for_ever_for_a_venue_that_stands_still() -> None:
+    scene = Scene(venue=Flickering())
+    assert scene.ended is not None
+    assert len(scene.alerts(AlertCode.UNKNOWN_POSITION)) == 1
+
+
+class Flickering(ScriptedVenue):
+    """Somebody else trades our symbol all the time."""
+
+    def snapshot(self, since_ms: int = 0, now: int = 0) -> VenueSnapshot:
+        quantity = self.positions.get("BTCUSDT", (0.0, 0.0))[0]
+        self.positions["BTCUSDT"] = (quantity + 1.0, 100.0)
+        return super().snapshot(since_ms, now)
 
 
 def test_a_position_of_a_symbol_not_traded_is_nobody_s_business() -> None:

@@ -25,7 +25,7 @@ from tercel.app.promotion import (
     promotion_hash,
 )
 from tercel.app.strategies import load_strategy
-from tercel.bootstrap import live, open_promotions
+from tercel.bootstrap import live, open_promotions, permission
 from tercel.domain.commands import Command
 from tercel.domain.errors import StorageError, UserError
 from tercel.domain.events import Event
@@ -57,7 +57,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Outside:
     made = Outside()
     monkeypatch.setattr(live, "_feed", lambda *_: made)
     monkeypatch.chdir(tmp_path)
-    for name in (live.CONFIRMED, "TERCEL_STATE_URL", "TERCEL_JOURNAL_URL"):
+    for name in (permission.CONFIRMED, "TERCEL_STATE_URL", "TERCEL_JOURNAL_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERCEL_BINANCE_API_KEY", "a" * 64)
     monkeypatch.setenv("TERCEL_BINANCE_API_SECRET", "b" * 64)
@@ -108,7 +108,7 @@ async def test_only_true_confirms(
     tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     promoted(tmp_path)
-    monkeypatch.setenv(live.CONFIRMED, said)
+    monkeypatch.setenv(permission.CONFIRMED, said)
     with pytest.raises(UserError, match="not confirmed"):
         await start(tmp_path)
 
@@ -116,7 +116,7 @@ async def test_only_true_confirms(
 async def test_live_is_refused_without_a_promotion(
     tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(live.CONFIRMED, "true")
+    monkeypatch.setenv(permission.CONFIRMED, "true")
     with pytest.raises(PromotionError, match=NOT_VALIDATED):
         await start(tmp_path)
     assert outside.asked == []
@@ -129,7 +129,7 @@ async def test_startup_recomputes_the_hash_and_refuses_on_mismatch(
     the stored hash and the present one."
     """
     promoted(tmp_path)
-    monkeypatch.setenv(live.CONFIRMED, "true")
+    monkeypatch.setenv(permission.CONFIRMED, "true")
     before, now = settings(tmp_path), settings(tmp_path, "sizing.risk_fraction=0.009")
     with pytest.raises(PromotionError, match=MODIFIED) as caught:
         await start(tmp_path, CHOICE, "sizing.risk_fraction=0.009")
@@ -145,7 +145,7 @@ async def test_every_symbol_needs_its_own_promotion(
     tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promoted(tmp_path)
-    monkeypatch.setenv(live.CONFIRMED, "true")
+    monkeypatch.setenv(permission.CONFIRMED, "true")
     both = replace(CHOICE.request, symbols=("BTCUSDT", "ETHUSDT"))
     with pytest.raises(PromotionError, match="ETHUSDT"):
         await start(tmp_path, replace(CHOICE, request=both))
@@ -155,7 +155,7 @@ async def test_a_parameter_on_the_command_line_is_another_strategy(
     tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promoted(tmp_path)
-    monkeypatch.setenv(live.CONFIRMED, "true")
+    monkeypatch.setenv(permission.CONFIRMED, "true")
     other = replace(CHOICE.request, overrides={"adx_min": 26})
     with pytest.raises(PromotionError, match="parameters changed"):
         await start(tmp_path, replace(CHOICE, request=other))
@@ -165,7 +165,7 @@ async def test_what_was_validated_and_confirmed_may_trade(
     tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promoted(tmp_path)
-    monkeypatch.setenv(live.CONFIRMED, "true")
+    monkeypatch.setenv(permission.CONFIRMED, "true")
     made = await start(tmp_path)
     assert outside.asked == ["BTCUSDT"]
     assert made.notices == ()

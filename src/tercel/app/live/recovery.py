@@ -35,6 +35,10 @@ from tercel.domain.orders import (
 
 MISMATCHES_MIN = 2
 """Readings in a row that must disagree before it is believed: news may still be on its way."""
+DOUBTS_MAX = 20
+"""Readings of a start that may differ from each other; then the last one is judged: somebody trades
+there all the time.
+"""
 MISSED_MIN = 3
 """Readings in a row without the fills of an order, though all else agrees, before they are given
 up."""
@@ -50,13 +54,22 @@ class Recovery:
         self.wallet = WalletWatch(parts)
         self.refusal = ""
         """Why the session cannot start; empty: it can."""
+        self._doubts: dict[str, float] = {}
+        """What the last reading of the start held beyond what the session knew, by symbol."""
+        self._doubted = 0
+        """Readings of the start that were not judged."""
 
-    def reconcile(self, snapshot: VenueSnapshot, *, asked_ms: int, is_start: bool) -> None:
-        """Bring the session in line with `snapshot`, asked for at `asked_ms`."""
+    def reconcile(self, snapshot: VenueSnapshot, *, asked_ms: int, is_start: bool) -> bool:
+        """Bring the session in line with `snapshot`, asked for at `asked_ms`; False: it is asked
+        for again, and nothing is judged by this one.
+        """
         for fill in sorted(snapshot.fills, key=lambda each: (each.time_ms, each.trade_id)):
             self.take_fill(fill)
         self._compare_orders(snapshot, asked_ms)
         held = {each.symbol: each for each in snapshot.positions}
+        if is_start and self._is_in_doubt(held):
+            self._parts.read_venue()
+            return False
         if is_start:
             self._meet(held, snapshot)
         else:
@@ -66,6 +79,7 @@ class Recovery:
             # Only now: an unknown position keeps the stop that it may have.
             self._judge_strangers(snapshot, asked_ms)
         self.wallet.compare(snapshot.wallet_quote)
+        return True
 
     def take_fill(self, fill: VenueFill) -> None:
         """Book a fill once, whoever tells it."""
@@ -252,6 +266,26 @@ class Recovery:
             self._execution.booking.outside(fill, is_told=False)
 
     # --- the start -------------------------------------------------------------------------------
+
+    def _is_in_doubt(self, held: dict[str, PositionSnapshot]) -> bool:
+        """Whether the venue holds something else than at the last reading, and than we know.
+
+        A reading is taken in parts: what fills between positions and fills makes them differ, and
+        a position that is not there any more would be adopted, or one that is there closed here.
+        """
+        before, self._doubts = (
+            self._doubts,
+            {
+                symbol: difference
+                for symbol in self._parts.plan.symbols
+                if (difference := self._differs(symbol, held)) != 0.0
+            },
+        )
+        self._doubted += 1
+        return self._doubted <= DOUBTS_MAX and any(
+            abs(difference - before.get(symbol, 0.0)) > 0.5 * self._lot(symbol)
+            for symbol, difference in self._doubts.items()
+        )
 
     def _meet(self, held: dict[str, PositionSnapshot], snapshot: VenueSnapshot) -> None:
         parts = self._parts

@@ -359,11 +359,13 @@ class Session:
         if is_start and self.kept.kernel is None:
             self._open_account(event.snapshot.wallet_quote)
             parts.pass_over(event.snapshot.fills)
-        self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
+        is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
+        parts.changed = True
+        if not is_met:
+            return
         if is_start and parts.flags.kill_latched:
             self.operator.see_kill_through()
         self.operator.on_snapshot(event.snapshot)
-        parts.changed = True
         if not is_start:
             return
         if self.recovery.refusal:

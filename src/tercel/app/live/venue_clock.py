@@ -119,3 +119,23 @@ class VenueClock:
     def _complain(self, code: AlertCode, trouble: str) -> None:
         log.warning(code.value, reason=trouble, offset_ms=self.offset_ms)
         self._warn(code, trouble)
+
+
+class FollowingClock:
+    """A Clock that tells local time until it follows another."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._followed: Clock = clock
+
+    def follow(self, clock: Clock) -> None:
+        """Tell the time of `clock` from now on."""
+        self._followed = clock
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC."""
+        return self._followed.now_ms()
+
+    async def sleep(self, seconds: float) -> None:
+        """As the clock waits."""
+        await self.clock.sleep(seconds)
