@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from tercel.app.live.parts import SessionRules
     from tercel.app.live.plan import SessionPlan
     from tercel.app.live.replay import Replay
-    from tercel.app.live.runner import Runner, Surroundings, Told
+    from tercel.app.live.runner import Runner, Told
+    from tercel.app.live.surroundings import Surroundings
     from tercel.app.live.venue_clock import FollowingClock, Warn
     from tercel.app.ports import (
         Clock,
@@ -173,6 +174,7 @@ async def _live_session(
 ) -> LiveSession:
     from tercel.app.live.governor import Governor
     from tercel.app.live.prepare_live import live_plan
+    from tercel.app.live.readiness import prepare_kernels
     from tercel.app.live.runner import Runner
     from tercel.app.live.session import Session, SessionMemory
     from tercel.app.live.session_row import session_row
@@ -189,6 +191,7 @@ async def _live_session(
     try:
         rules = await _rules(feed, choice)
         plan = live_plan(settings, choice.request, rules)
+        prepare_kernels(plan)
         venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
         session = Session(
             plan,
@@ -250,7 +253,7 @@ def _surroundings(
     from tercel.app.live.context_keeper import ScoredState
     from tercel.app.live.health import FeedHealth
     from tercel.app.live.prepare_live import warm_up
-    from tercel.app.live.runner import Surroundings
+    from tercel.app.live.surroundings import Surroundings
     from tercel.app.live.venue_clock import VenueClock
 
     venue, feed, taps, governor = outside

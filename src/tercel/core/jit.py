@@ -115,6 +115,12 @@ def is_compiled(function: Callable[..., Any]) -> bool:
     return hasattr(function, "py_func")
 
 
+def prepare(function: Callable[..., Any], *arguments: Any) -> None:
+    """Compile what a call with such arguments needs, or load it from the cache; nothing is run."""
+    if is_compiled(function):
+        cast("Any", function).compile(tuple(cast("Any", numba).typeof(each) for each in arguments))
+
+
 def hash_sources(files: Iterable[Path]) -> str:
     """SHA-256 (16 hex digits) over `files`, the numba and Python versions, and bounds checking.
 

@@ -30,8 +30,9 @@ from tercel.app.live.alerts import AlertCode
 from tercel.app.live.bar_collector import BarCollector
 from tercel.app.live.context_keeper import ContextKeeper
 from tercel.app.live.health import FeedHealth
-from tercel.app.live.runner import Runner, Surroundings, stamped
+from tercel.app.live.runner import Runner, stamped
 from tercel.app.live.session import Session, SessionMemory
+from tercel.app.live.surroundings import Surroundings
 from tercel.app.live.venue_clock import VenueClock
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.app.signals import unknown_context
@@ -458,6 +459,26 @@ async def test_a_journal_that_cannot_be_written_refuses_the_start() -> None:
     with pytest.raises(StorageError):
         await scene.runner.run((FIRST,))
     assert [name for name in scene.touched if not name.startswith(("journal", "close"))] == []
+
+
+async def test_but_not_where_a_position_has_to_be_looked_after() -> None:
+    """Its stop is gone, and the disk is full: the position is closed without a journal."""
+    before = await stage().begin()
+    await before.bar(ask=Ask())
+    await before.stop()
+    desk, state = before.venue.desk, before.store.states[-1]
+    [stop] = desk.resting(Slot.STOP)
+    desk.lose(stop.request.client_id, tells=False)
+    scene = stage(desk=desk, state=state)
+    scene.journal.is_down = True
+    await scene.begin()
+    await scene.clock.move(3_000)
+    assert desk.positions["BTCUSDT"][0] == 0.0
+    assert {AlertCode.JOURNAL_DOWN, AlertCode.UNPROTECTED_POSITION_ON_STARTUP} <= {*scene.alerts()}
+    scene.journal.is_down = False
+    await scene.clock.move(3_000)
+    assert scene.rows(type(FIRST)) == [FIRST], "what was to be written is written once"
+    await scene.stop()
 
 
 async def test_nothing_is_decided_before_state_and_venue_agree() -> None:

@@ -97,7 +97,8 @@ class Desk:
         self.ticks: list[float] = self.streams["instrument"]["tick_size"].tolist()
         """Tick size of each, price."""
         self._see()
-        self._tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
+        self.tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
+        """Where a fill is booked from."""
         self._touched = np.zeros(len(self.streams), np.bool_)
         self.awake = np.zeros(len(self.streams), np.bool_)
         self._minute: Records | None = None
@@ -169,7 +170,7 @@ class Desk:
 
     def fill(self, k: int, slot: Slot, fill: VenueFill, reference: float) -> Records:
         """Book a fill of stream `k`; the TRADE it finished (one row, or none)."""
-        fills = self._tape.fills
+        fills = self.tape.fills
         # In the order of FILL, at once: field by field is many times as slow.
         fills[0] = (
             k,
@@ -183,7 +184,7 @@ class Desk:
             self.reasons.item(k, slot) if slot != Slot.ENTRY else 0,
             fill.is_maker,
         )
-        minute.book(self.accounts, self.streams, k, self._tape)
+        minute.book(self.accounts, self.streams, k, self.tape)
         self.met_market = True
         self.touch(k)
         if slot == Slot.ENTRY and self._minute is not None:
@@ -195,7 +196,7 @@ class Desk:
 
     def finished_trade(self) -> Records:
         """The TRADE that the last fill finished: one row, or none."""
-        return self._tape.trades[: int(self._tape.counts[2])].copy()
+        return self.tape.trades[: int(self.tape.counts[2])].copy()
 
     def is_flat(self) -> bool:
         """Whether no stream has a position or an entry at work."""

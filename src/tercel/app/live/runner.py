@@ -14,26 +14,18 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
-from tercel.app.live.bar_collector import BarCollector
-from tercel.app.live.context_keeper import ContextKeeper
-from tercel.app.live.health import FeedHealth
 from tercel.app.live.latency import Latencies
 from tercel.app.live.lease import StateLease
 from tercel.app.live.session import Session
-from tercel.app.live.venue_clock import VenueClock
+from tercel.app.live.surroundings import Surroundings
 from tercel.app.ports import (
-    FeedBar,
     FeedQuote,
-    Journal,
-    MarketFeed,
-    StateStore,
-    Venue,
 )
 from tercel.core.codes import Slot
 from tercel.domain.commands import (
@@ -86,43 +78,6 @@ Told = Callable[[Command | Event], None]
 _Made = TypeVar("_Made")
 
 
-class Note(Protocol):
-    """A file that says something by being there."""
-
-    def is_there(self) -> bool:
-        """Whether it lies there."""
-        ...
-
-    def take(self) -> bool:
-        """Remove it; whether it was there."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a running session touches."""
-
-    venue: Venue
-    feed: MarketFeed
-    state: StateStore
-    journal: Journal
-    clock: VenueClock
-    health: FeedHealth
-    collector: BarCollector
-    history: Callable[[], Awaitable[list[BarsClosed]]]
-    """Bars before the first live one, as late ones, oldest first."""
-    closing: Callable[[], Awaitable[None]] | None = None
-    """Called when all is over."""
-    context: ContextKeeper | None = None
-    """Fetches what is known beside the bars; None: nobody does."""
-    taps: tuple[Callable[[FeedBar | FeedQuote], None], ...] = ()
-    """Told of every item of the feed: a simulated exchange fills from them."""
-    kill_file: Note | None = None
-    """The KILL file."""
-    lease: StateLease | None = None
-    """The right to keep the state where it is kept; it was claimed."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _History:
     """The bars before the first live one have come."""
@@ -163,14 +118,12 @@ class Runner:
         return done
 
     async def run(self, first_rows: tuple[JournalRow, ...]) -> int:
-        """Start, run and end; the exit code. Raises TercelError where it cannot start: also where
-        the journal cannot be written, since that would only block every entry later.
-        """
+        """Start, run and end; the exit code. Raises TercelError where it cannot start."""
         around = self._around
         try:
             if around.lease is not None:
                 self._spawn(self._keep_lease(around.lease))
-            await around.journal.write(first_rows)
+            await self._open_journal(list(first_rows))
             await around.venue.connect()
             await around.clock.start()
             await around.venue.open()
@@ -192,6 +145,19 @@ class Runner:
                 await around.lease.release()
             if around.closing is not None:
                 await around.closing()
+
+    async def _open_journal(self, first_rows: list[JournalRow]) -> None:
+        """A journal that cannot be written refuses a start, since it would block every entry.
+
+        Not where something of ours may be open: that is looked after without a journal, as it is
+        while a session runs. Raises StorageError.
+        """
+        try:
+            await self._around.journal.write(first_rows)
+        except StorageError:
+            if not self.session.has_business:
+                raise
+            await self._store(first_rows, None)
 
     async def _recover(self) -> None:
         """Until venue and state agree, or the session says why it cannot begin."""

@@ -156,6 +156,11 @@ class Session:
         """The state that was kept last."""
         return self.snapshot.state()
 
+    @property
+    def has_business(self) -> bool:
+        """Whether a position is held, or an order of ours may rest or fill."""
+        return not self.parts.desk.is_flat() or bool(self.parts.orders.live())
+
     def next_turn(self) -> Event | None:
         """What the session asks itself next; None: nothing, the next event may come."""
         return self._turns.popleft() if self._turns else None

@@ -39,8 +39,9 @@ from tercel.app.live.governor import Governor
 from tercel.app.live.health import FeedHealth
 from tercel.app.live.known_context import KnownContext
 from tercel.app.live.prepare_live import warm_up
-from tercel.app.live.runner import Runner, Surroundings
+from tercel.app.live.runner import Runner
 from tercel.app.live.session import Session, SessionMemory
+from tercel.app.live.surroundings import Surroundings
 from tercel.app.live.venue_clock import VenueClock
 from tercel.core.codes import OrderKind, Side
 from tercel.domain.bars import SeriesKey
