@@ -29,7 +29,7 @@ from tercel.domain.commands import (
     SaveState,
 )
 from tercel.domain.errors import DataError
-from tercel.domain.events import Filled, OrderUpdate
+from tercel.domain.events import Filled, Operation, OrderUpdate
 from tercel.domain.journal import FillRow, RefusalRow, TradeRow
 from tercel.domain.orders import (
     ClientId,
@@ -564,3 +564,15 @@ def test_a_state_without_a_kernel_takes_the_wallet() -> None:
     scene = Scene(venue=ScriptedVenue(777.0), state=SessionState(automation_enabled=True))
     assert scene.cash_quote == 777.0
     assert ExitReason.OUTSIDE.name == "OUTSIDE"
+
+
+def test_an_operator_who_comes_before_the_venue_s_answer_changes_no_capital() -> None:
+    """What he asked is kept, and the account still begins with the wallet."""
+    venue = ScriptedVenue(wallet_quote=777.0)
+    venue.script("read", refused())
+    scene = Scene(venue=venue)
+    scene.ask(Operation.PAUSE)
+    scene.wait(2_000)
+    assert scene.cash_quote == 777.0
+    assert float(scene.session.parts.desk.account.start_quote) == 777.0
+    assert scene.alerts(AlertCode.LEDGER_CORRECTED) == []

@@ -400,7 +400,8 @@ class Runner:
         file = self._around.kill_file
         if file is None or not file.is_there():
             return
-        if self.session.kept.kill_latched and self._state is None:
+        is_stored = self._state is None and not self._storing.locked()
+        if is_stored and self.session.kept.kill_latched:
             file.take()
         elif not self.session.parts.flags.kill_latched:
             self._put(OperatorAsked(now, Operation.KILL, "the KILL file"))

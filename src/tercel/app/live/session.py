@@ -100,6 +100,8 @@ class Session:
         self._suspended: set[int] = set()
         self._turns: deque[Event] = deque()
         self._close_time = 0
+        self._has_account = state.kernel is not None or not rules.reads_venue
+        """Whether the account's capital is known: kept, configured, or read from the venue."""
         self._user_is_down = rules.reads_venue
         """Until it says that it is up."""
         self._greeting = ""
@@ -361,7 +363,8 @@ class Session:
             return
         parts.unreadable_ms = 0
         is_start = not self.is_ready
-        if is_start and self.kept.kernel is None:
+        if not self._has_account:
+            self._has_account = True
             self._open_account(event.snapshot.wallet_quote)
             parts.pass_over(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
