@@ -22,6 +22,7 @@ from tercel.bootstrap.permission import check_may_trade
 from tercel.domain.errors import DataError, UserError, VenueError
 
 if TYPE_CHECKING:
+    from tercel.adapters.ccxt.feed import CcxtFeed
     from tercel.adapters.control import ControlServer
     from tercel.app.live.alerts import AlertCode
     from tercel.app.live.context_keeper import ContextKeeper
@@ -243,7 +244,7 @@ def _session_rules(settings: Settings, choice: LiveChoice, venue: str) -> Sessio
 def _surroundings(
     settings: Settings,
     plan: SessionPlan,
-    outside: tuple[Venue, MarketFeed, Taps, Governor],
+    outside: tuple[Venue, CcxtFeed, Taps, Governor],
     keeping: tuple[StateStore, Journal, ContextKeeper],
     dating: tuple[FollowingClock, Warn],
 ) -> Surroundings:
@@ -260,7 +261,9 @@ def _surroundings(
     state, journal, keeper = keeping
     moment, warn = dating
     own = settings.session
-    venue_clock = VenueClock(moment.clock, venue.time_ms, settings.venue.clock_minutes, warn)
+    # A simulated exchange inside the process has no time of its own: that of the market counts.
+    ask = feed.time_ms if taps else venue.time_ms
+    venue_clock = VenueClock(moment.clock, ask, settings.venue.clock_minutes, warn)
     moment.follow(venue_clock)
     venue.on_clock_error(venue_clock.nudge)
     store = open_lake(settings)
@@ -375,7 +378,7 @@ async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> Se
     )
 
 
-def _feed(settings: Settings, choice: LiveChoice, governor: Governor, clock: Clock) -> MarketFeed:
+def _feed(settings: Settings, choice: LiveChoice, governor: Governor, clock: Clock) -> CcxtFeed:
     from tercel.adapters.ccxt.feed import CcxtFeed
 
     return CcxtFeed(choice.request.venue or "", settings.venue, governor, clock)

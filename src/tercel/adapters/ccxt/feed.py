@@ -66,9 +66,8 @@ class CcxtFeed:
         self._settings = settings
         self._clock = clock
         self._connect = connect
-        self._link = Link(
-            BinanceDialect(), settings, addresses_of(venue, settings), governor, clock
-        )
+        self._dialect = BinanceDialect()
+        self._link = Link(self._dialect, settings, addresses_of(venue, settings), governor, clock)
         self._timeframe = ""
         self._bar_ms = 0
         self._symbols: tuple[str, ...] = ()
@@ -101,6 +100,11 @@ class CcxtFeed:
             self._link.on_rest = self._on_rest
             self._link.on_frame = self._on_frame
             self._timeframe = "-"
+
+    async def time_ms(self) -> int:
+        """The venue's clock. Raises VenueError."""
+        await self.connect()
+        return await self._dialect.time_ms(self._link)
 
     async def instruments(self, symbols: Sequence[str]) -> dict[str, InstrumentSettings]:
         """The venue's own trading rules by symbol. Raises VenueError, UserError."""

@@ -391,6 +391,12 @@ class Runner:
             if self.session.is_ready:
                 for change in around.health.changes(now):
                     name = f"market {change.symbol}"
+                    tell = log.info if change.is_up else log.warning
+                    tell(
+                        "market_is_up" if change.is_up else "market_is_down",
+                        symbol=change.symbol,
+                        reason=change.detail,
+                    )
                     self._put(FeedNews(now, name, change.is_up, change.detail))
             waiting = self.session.waiting_symbols()
             self._put(TimerFired(now, around.health.quotes(waiting, now)))

@@ -326,6 +326,13 @@ def test_frames_that_cannot_be_read_are_counted_and_harm_nothing() -> None:
     on_bench(breaks)()
 
 
+@on_bench
+async def test_the_venue_s_clock_can_be_asked_before_anything_is_subscribed(bench: Bench) -> None:
+    """A paper session is dated by the market, whose exchange has no other time."""
+    bench.server.answers["GET /fapi/v1/time"] = {"serverTime": START_MS + 7_000}
+    assert await bench.feed.time_ms() == START_MS + 7_000
+
+
 def test_other_symbols_and_timeframes_are_none_of_ours() -> None:
     async def others(bench: Bench) -> None:
         reader = await opened(bench)
