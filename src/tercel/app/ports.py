@@ -470,7 +470,7 @@ class StateStore(Protocol):
         ...
 
     async def write(self, state: SessionState) -> None:
-        """Keep `state`, whole or not at all, durable when this returns. Raises StorageError."""
+        """Keep `state`, whole or not at all, durable then. Raises StorageError, LeaseLostError."""
         ...
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tercel.app.live.lease import StateLease
     from tercel.app.ports import Clock, Journal, StateStore, Workers
     from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
+    from tercel.domain.lease import LeaseHolder
     from tercel.domain.settings import Settings
 
 
@@ -169,8 +170,9 @@ def open_lease(url: str) -> StateLease | None:
     return RedisLease(url)
 
 
-def open_state(url: str, folder: Path) -> StateStore:
+def open_state(url: str, folder: Path, holder: LeaseHolder | None = None) -> StateStore:
     """The state of a session: at `url` (redis://, sqlite:///PATH), else in a file of `folder`.
+    On a server `holder` writes only while it has the lease.
 
     It connects when it is first asked. Raises ConfigError for an address of another kind.
     """
@@ -180,7 +182,7 @@ def open_state(url: str, folder: Path) -> StateStore:
     if url.startswith(REDIS):
         from tercel.adapters.redis_state import RedisStateStore
 
-        return RedisStateStore(url)
+        return RedisStateStore(url, holder=holder)
     from tercel.adapters.sqlite_state import SqliteStateStore
 
     path = url.removeprefix("sqlite:///")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tercel.domain.commands import Command
     from tercel.domain.events import BarsClosed
     from tercel.domain.journal import SessionRow
+    from tercel.domain.lease import LeaseHolder
     from tercel.domain.session_state import SessionState
     from tercel.domain.settings import InstrumentSettings, Settings
 
@@ -129,12 +130,12 @@ async def live_session(
     """
     with nothing_collected():
         session_name = session_id(clock.now_ms())
-        lease = await _claimed(settings, session_name)
+        claimed = await _claimed(settings, session_name)
         try:
-            return await _live_session(settings, choice, (clock, told), (session_name, lease))
+            return await _live_session(settings, choice, (clock, told), (session_name, claimed))
         except BaseException:
-            if lease is not None:
-                await lease.release()
+            if claimed is not None:
+                await claimed[0].release()
             raise
 
 
@@ -151,27 +152,29 @@ def nothing_collected() -> Iterator[None]:
         gc.enable()
 
 
-async def _claimed(settings: Settings, session_name: str) -> StateLease | None:
-    """The right to keep the state on a server, taken. Raises UserError where a running session has
-    it, StorageError.
+async def _claimed(settings: Settings, session_name: str) -> tuple[StateLease, LeaseHolder] | None:
+    """The right to keep the state on a server, taken, and for whom. Raises UserError where a
+    running session has it, StorageError.
     """
     lease = open_lease(settings.state.url)
-    if lease is not None:
-        from tercel.adapters.redis_state import holder_here
+    if lease is None:
+        return None
+    from tercel.adapters.redis_state import holder_here
 
-        try:
-            await lease.claim(holder_here(session_name, session_folder(settings)))
-        except BaseException:
-            await lease.release()
-            raise
-    return lease
+    holder = holder_here(session_name, session_folder(settings))
+    try:
+        await lease.claim(holder)
+    except BaseException:
+        await lease.release()
+        raise
+    return lease, holder
 
 
 async def _live_session(
     settings: Settings,
     choice: LiveChoice,
     outside: tuple[Clock, Told | None],
-    who: tuple[str, StateLease | None],
+    who: tuple[str, tuple[StateLease, LeaseHolder] | None],
 ) -> LiveSession:
     from tercel.app.live.governor import Governor
     from tercel.app.live.prepare_live import live_plan
@@ -181,9 +184,10 @@ async def _live_session(
     from tercel.app.live.session_row import session_row
     from tercel.app.live.venue_clock import FollowingClock
 
-    (clock, told), (session_name, lease) = outside, who
+    (clock, told), (session_name, claimed) = outside, who
+    lease, holder = claimed or (None, None)
     folder = session_folder(settings)
-    stores = open_stores(settings, folder)
+    stores = open_stores(settings, folder, holder)
     kept = await _kept(stores[0], settings, choice)
     notices = check_may_trade(settings, choice)
     moment = FollowingClock(clock)
@@ -329,9 +333,14 @@ def session_folder(settings: Settings) -> Path:
     return Path(settings.session.folder).expanduser()
 
 
-def open_stores(settings: Settings, folder: Path) -> tuple[StateStore, Journal]:
-    """State and journal of a session in `folder`, or where the settings say."""
-    return open_state(settings.state.url, folder), open_journal(settings.journal.url, folder)
+def open_stores(
+    settings: Settings, folder: Path, holder: LeaseHolder | None = None
+) -> tuple[StateStore, Journal]:
+    """State and journal of a session in `folder`, or where the settings say; `holder` has its
+    lease.
+    """
+    state = open_state(settings.state.url, folder, holder)
+    return state, open_journal(settings.journal.url, folder)
 
 
 def _clock_warning(session_name: str, moment: FollowingClock, told: Told | None) -> Warn:

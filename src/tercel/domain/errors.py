@@ -39,6 +39,12 @@ class StorageError(TercelError):
     """The disk is full, read-only or failing. Names the path."""
 
 
+class LeaseLostError(UserError):
+    """Another session has taken the place where this one kept its state. Names both."""
+
+    exit_code = 1
+
+
 class VenueError(TercelError):
     """A venue or archive could not be reached or answered nonsense. Names what was tried and what
     was saved.

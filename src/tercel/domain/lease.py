@@ -14,7 +14,7 @@ class LeaseHolder:
     host: str
     """Name of its machine, for people."""
     machine: str
-    """What is the same for processes that see each other, and for no other ones."""
+    """What is the same for processes that see each other, and for no other ones; empty: unknown."""
     pid: int
     folder: str
     """Its folder, for people."""

@@ -48,7 +48,7 @@ from tercel.domain.commands import (
     QueryOrder,
     ReadVenue,
 )
-from tercel.domain.errors import StorageError, UserError, VenueError
+from tercel.domain.errors import LeaseLostError, StorageError, UserError, VenueError
 from tercel.domain.events import (
     Answer,
     BarsClosed,
@@ -131,6 +131,9 @@ class MemoryStore:
         self._touched = touched
         self.states: list[SessionState] = []
         self.is_down = False
+        self.is_taken = False
+        """Another session has the place."""
+        self.refused = 0
         self.gate: asyncio.Future[None] | None = None
         """A write waits for it, and fails as it does."""
 
@@ -142,6 +145,9 @@ class MemoryStore:
         await yield_once()
         if self.is_down:
             raise StorageError("the state store is gone")
+        if self.is_taken:
+            self.refused += 1
+            raise LeaseLostError("session s2 has it")
         if self.gate is not None:
             await self.gate
         self._touched.append("state")
@@ -892,3 +898,44 @@ async def test_a_session_whose_state_another_one_has_taken_ends_in_order() -> No
     assert await scene.end() == 1
     [row] = scene.rows(SessionEndRow)
     assert "session s2 has it" in row.why
+
+
+async def test_a_session_that_lost_its_lease_writes_no_state_any_more() -> None:
+    scene, lease = leased()
+    await scene.begin()
+    await scene.bar()
+    await scene.clock.move(1_000)
+    kept = len(scene.store.states)
+    lease.failing = LeaseLostError("session s2 has it")
+    await scene.clock.move(3_000)
+    assert await scene.end() == 1
+    assert len(scene.store.states) == kept, "not even the last one"
+    [end] = scene.rows(SessionEndRow)
+    assert (end.exit_code, end.why) == (1, "session s2 has it"), "its journal goes on to the end"
+
+
+async def test_a_write_that_finds_the_state_taken_ends_the_session_with_its_stop_resting() -> None:
+    """The lease is looked at every few seconds, a write comes at any moment."""
+    scene = stage()
+    await scene.begin()
+    await scene.bar(ask=Ask())
+    await scene.clock.move(1_000)
+    resting = dict(scene.venue.desk.orders)
+    assert resting, "a position with its stop"
+    kept = len(scene.store.states)
+    scene.store.is_taken = True
+    await scene.bar(ask=Ask())
+    assert await scene.end() == 1
+    assert (len(scene.store.states), scene.store.refused) == (kept, 1)
+    assert scene.venue.desk.orders == resting
+    [end] = scene.rows(SessionEndRow)
+    assert (end.exit_code, end.why) == (1, "session s2 has it")
+
+
+async def test_a_last_write_that_finds_the_state_taken_is_the_exit_code() -> None:
+    scene = await stage().begin()
+    scene.runner.submit(Operation.STOP, "signal")
+    scene.store.is_taken = True
+    assert await scene.end() == 1
+    [end] = scene.rows(SessionEndRow)
+    assert (end.exit_code, end.why) == (1, "session s2 has it")

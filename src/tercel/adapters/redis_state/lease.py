@@ -3,20 +3,26 @@
 `tercel:lease` holds who has the database, as JSON, for `LEASE_MS` from its last renewal. Whoever
 comes takes it where it is free, where it is of an earlier process of the same folder, or of a
 process of this machine that is gone; so a start after a crash waits for nothing, and only one on
-another machine waits until the key has ended.
+another machine, or on one that cannot be known again, waits until the key has ended.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercel.adapters.redis_state.connection import asked, connection_to
+from tercel.adapters.redis_state.connection import connection_to
+from tercel.adapters.redis_state.fence import (
+    IF_OURS,
+    fence_keys,
+    holder_of,
+    raise_lost,
+    run_script,
+    token_of,
+)
 from tercel.app.live.state_codec import NAMESPACE
 from tercel.domain.addresses import without_password
 from tercel.domain.errors import StorageError, UserError
@@ -32,6 +38,19 @@ PROCESS_IDS = Path("/proc/self/ns/pid")
 TRIES = 3
 """Of taking what somebody else changes at the same moment."""
 
+CLAIM = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and held ~= ARGV[3] then
+  return {held, redis.call('PTTL', KEYS[1])}
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1])
+return 1
+"""
+"""Take what is free, ours, or still of ARGV[3]; else who has it, and for how long."""
+RENEW = IF_OURS + "redis.call('SET', KEYS[1], mine, 'PX', ARGV[2]) return 1"
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
+
 
 class RedisLease:
     """The right to keep a session's state in the database at `url`."""
@@ -40,7 +59,7 @@ class RedisLease:
         self._url = url
         self.place = without_password(url)
         """The address, as it may be shown."""
-        self._key = f"{namespace}:lease"
+        self._keys = fence_keys(namespace)
         self._lease_ms = lease_ms
         self._client: Redis | None = None
         self._holder: LeaseHolder | None = None
@@ -53,11 +72,14 @@ class RedisLease:
         self._holder = holder
 
     async def renew(self) -> None:
-        """Keep it. Raises StorageError where the server does not answer, UserError where another
-        session has taken it meanwhile. Before `claim` nothing is done.
+        """Keep it. Raises StorageError where the server does not answer, LeaseLostError where
+        another session has taken it meanwhile. Before `claim` nothing is done.
         """
-        if self._holder is not None:
-            await self._take(self._holder)
+        if self._holder is None:
+            return
+        answer = await self._run(RENEW, token_of(self._holder), str(self._lease_ms))
+        if isinstance(answer, list):
+            raise_lost(answer[0], self.place)
 
     async def release(self) -> None:
         """Give it back, where it is still ours, and close the connection. May be called twice."""
@@ -67,66 +89,48 @@ class RedisLease:
             return
         try:
             if holder is not None:
-                await asked(self._give_back(client, holder), self.place)
+                ours = (token_of(holder),)
+                await run_script(client, RELEASE, self._keys, ours, self.place)
         except StorageError:
             return  # it ends by itself
         finally:
             await client.aclose()
 
     async def _take(self, holder: LeaseHolder) -> None:
-        if self._client is None:
-            self._client = connection_to(self._url, self.place)
+        ours = token_of(holder)
+        gone = ours
+        """Whose lease is taken over where it is still there; our own at first."""
         for _ in range(TRIES):
-            if await asked(self._taken(self._client, holder), self.place):
+            answer = await self._run(CLAIM, ours, str(self._lease_ms), gone)
+            if not isinstance(answer, list):
                 return
-        raise UserError(f"{self.place}: another session takes this database at the same moment")
-
-    async def _taken(self, client: Redis, holder: LeaseHolder) -> bool:
-        """Take or renew it; False where somebody changed it meanwhile. Raises UserError."""
-        from redis.exceptions import WatchError
-
-        transaction: Any  # redis-py types half of it
-        async with client.pipeline(transaction=True) as transaction:
-            await transaction.watch(self._key)
-            other = _read(await transaction.get(self._key))
+            token, left_ms = answer
+            other = holder_of(token)
             if other is not None and not _may_follow(holder, other):
-                left_ms = max(0, int(await transaction.pttl(self._key)))
                 raise UserError(
                     f"{self.place} holds the state of session {other.session}, which runs on "
                     f"{other.host} (pid {other.pid}, {other.folder}); give each session a database "
-                    f"of its own (state.url). Should that one be dead: wait {left_ms / 1000:.0f} s"
+                    f"of its own (state.url). Should that one be dead: wait "
+                    f"{max(0, left_ms) / 1000:.0f} s"
                 )
-            transaction.multi()
-            transaction.set(self._key, json.dumps(asdict(holder)), px=self._lease_ms)
-            try:
-                await transaction.execute()
-            except WatchError:
-                return False
-        return True
+            gone = token
+        raise UserError(f"{self.place}: other sessions take this database at the same moment")
 
-    async def _give_back(self, client: Redis, holder: LeaseHolder) -> None:
-        from redis.exceptions import WatchError
-
-        transaction: Any  # redis-py types half of it
-        async with client.pipeline(transaction=True) as transaction:
-            await transaction.watch(self._key)
-            if _read(await transaction.get(self._key)) != holder:
-                return
-            transaction.multi()
-            transaction.delete(self._key)
-            try:
-                await transaction.execute()
-            except WatchError:
-                return
+    async def _run(self, script: str, *arguments: str | bytes) -> Any:
+        if self._client is None:
+            self._client = connection_to(self._url, self.place)
+        return await run_script(self._client, script, self._keys, arguments, self.place)
 
 
 def holder_here(session: str, folder: Path) -> LeaseHolder:
     """This process as the holder of a session in `folder`."""
-    machine = [socket.gethostname()]
+    host = socket.gethostname()
+    machine = ""
     # One boot of one machine; and where process ids mean the same (containers have their own).
+    # A name alone is no machine: where there is no more (macOS), only the end of a lease counts.
     with suppress(OSError):
-        machine.append(BOOT_ID.read_text(encoding="ascii").strip())
-        machine.append(str(PROCESS_IDS.stat().st_ino))
+        if boot := BOOT_ID.read_text(encoding="ascii").strip():
+            machine = f"{host} {boot} {PROCESS_IDS.stat().st_ino}"
     try:
         there = folder.stat()
         folder_id = f"{there.st_dev}:{there.st_ino}"
@@ -134,30 +138,20 @@ def holder_here(session: str, folder: Path) -> LeaseHolder:
         folder_id = str(folder.resolve())
     return LeaseHolder(
         session=session,
-        host=machine[0],
-        machine=" ".join(machine),
+        host=host,
+        machine=machine,
         pid=os.getpid(),
         folder=str(folder.resolve()),
         folder_id=folder_id,
     )
 
 
-def _read(text: bytes | None) -> LeaseHolder | None:
-    """Who has it; None: nobody, or nobody who can be understood."""
-    if text is None:
-        return None
-    try:
-        return LeaseHolder(**json.loads(text))
-    except (ValueError, TypeError):
-        return None
-
-
 def _may_follow(holder: LeaseHolder, other: LeaseHolder) -> bool:
     """Whether `holder` may take what `other` has."""
     if holder == other:
         return True
-    if holder.machine != other.machine:
-        return False
+    if not holder.machine or holder.machine != other.machine:
+        return False  # its folders and process ids say nothing about ours
     # Whoever runs in a folder has its lock: an earlier process of the same folder is dead.
     return holder.folder_id == other.folder_id or not _is_alive(other.pid)
 

@@ -1,6 +1,6 @@
 """ports.StateStore on a Redis server: a string for each key, `tercel:<name>`, with its JSON text.
 
-A write is one MULTI/EXEC of the keys that changed, a read one MGET: both are of one moment. How
+A write is one script that sets the keys that changed, a read one MGET: both are of one moment. How
 durable it is, the server decides: `appendonly yes` and `appendfsync always` for what an SQLite file
 gives. A server that keeps nothing, or evicts keys, is named in a warning when it is first used.
 """
@@ -13,13 +13,27 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from tercel.adapters.redis_state.connection import asked, connection_to
+from tercel.adapters.redis_state.fence import (
+    IF_OURS,
+    fence_keys,
+    raise_lost,
+    run_script,
+    token_of,
+)
 from tercel.app.live.state_codec import NAMES, NAMESPACE, decode, encode
 from tercel.domain.addresses import without_password
 from tercel.domain.errors import StorageError
+from tercel.domain.lease import LeaseHolder
 from tercel.domain.session_state import SessionState, StateRead
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+SET = """
+for number = 2, #ARGV do redis.call('SET', KEYS[number + 1], ARGV[number]) end
+return redis.call('EXISTS', unpack(KEYS, 3))
+"""
+"""KEYS from 3 on are the state's, those that get a text first."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +41,18 @@ log = structlog.get_logger(__name__)
 class RedisStateStore:
     """The state on the server at `url`: redis://, rediss:// (TLS) or unix://.
 
-    `namespace` is what every key begins with; tests have their own.
+    `namespace` is what every key begins with; tests have their own. With a `holder` only it writes:
+    nothing of a session that lost its lease gets into the state of the one that has it.
     """
 
-    def __init__(self, url: str, namespace: str = NAMESPACE) -> None:
+    def __init__(
+        self, url: str, namespace: str = NAMESPACE, holder: LeaseHolder | None = None
+    ) -> None:
         self._url = url
         self.place = without_password(url)
         """The address, as it may be shown."""
         self._namespace = namespace
+        self._holder = holder
         self._client: Redis | None = None
         self._kept: SessionState | None = None
         """What the server surely holds; None: it is not known."""
@@ -52,7 +70,7 @@ class RedisStateStore:
             return read
 
     async def write(self, state: SessionState) -> None:
-        """Keep what changed, all of it or nothing. Raises StorageError.
+        """Keep what changed, all of it or nothing. Raises StorageError, LeaseLostError.
 
         An answer that is lost leaves open whether it was kept; the next write repeats every key. So
         does this one where keys turn out to be gone: a server without a disk was started again.
@@ -67,14 +85,18 @@ class RedisStateStore:
             self._kept = state
 
     async def _set(self, texts: dict[str, str]) -> int:
-        """Set these keys in one transaction; how many keys of the state there are then."""
+        """Set these keys in one step, if the database is ours; how many keys of the state there are
+        then.
+        """
         client = await self._open()
-        async with client.pipeline(transaction=True) as transaction:
-            for name, text in texts.items():
-                transaction.set(self._key(name), text)
-            transaction.exists(*(self._key(name) for name in NAMES))
-            *_, count = await self._asked(transaction.execute())
-        return int(count)
+        changed, same = tuple(texts), tuple(name for name in NAMES if name not in texts)
+        keys = (*fence_keys(self._namespace), *(self._key(name) for name in changed + same))
+        ours = "" if self._holder is None else token_of(self._holder)
+        script = SET if self._holder is None else IF_OURS + SET
+        answer = await run_script(client, script, keys, (ours, *texts.values()), self.place)
+        if isinstance(answer, list):
+            raise_lost(answer[0], self.place)
+        return int(answer)
 
     async def close(self) -> None:
         """Close the connections; the keys stay."""

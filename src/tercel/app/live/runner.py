@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import structlog
 
 from tercel.app.live.latency import Latencies
-from tercel.app.live.lease import StateLease
+from tercel.app.live.lease import LeasedState
 from tercel.app.live.session import Session
 from tercel.app.live.surroundings import Surroundings
 from tercel.app.ports import (
@@ -72,8 +72,6 @@ FLUSH_SECONDS = 0.1
 """Rows that no order waits for are written this often."""
 STORE_SECONDS_MAX = 0.5
 """An exit waits so long for journal and state, then it leaves without them; an entry never does."""
-LEASE_SECONDS = 3.0
-"""Between two renewals of the right to keep the state."""
 Told = Callable[[Command | Event], None]
 _Made = TypeVar("_Made")
 
@@ -105,6 +103,7 @@ class Runner:
         self._queue_is_full = False
         self._failure = ""
         """What a task of ours failed with; empty: none did."""
+        self._leased = LeasedState(lambda why: self._fail(why, "another session has its state"))
         self._waiters: dict[int, asyncio.Future[None]] = {}
 
     # --- from outside ----------------------------------------------------------------------------
@@ -122,7 +121,7 @@ class Runner:
         around = self._around
         try:
             if around.lease is not None:
-                self._spawn(self._keep_lease(around.lease))
+                self._spawn(self._leased.keep(around.lease, around.clock))
             await self._open_journal(list(first_rows))
             await around.venue.connect()
             await around.clock.start()
@@ -198,13 +197,15 @@ class Runner:
 
     async def _finish(self) -> int:
         end = self._end
+        # First: it may show that the state is another session's by now.
+        await self._store([], self.session.snapshot)
         code, why = (end.exit_code, end.why) if end else (0, "")
-        if self._failure:
-            code, why = 1, self._failure
+        if failure := self._failure or self._leased.lost:
+            code, why = 1, failure
         now = self._around.clock.now_ms()
         rows = [*self._rows, SessionEndRow(self.session.session_id, now, code, why)]
         self._rows.clear()
-        await self._store(rows, self.session.snapshot)
+        await self._store(rows, None)
         return code
 
     # --- the loop --------------------------------------------------------------------------------
@@ -315,7 +316,9 @@ class Runner:
             return self._journal_is_up
         with self.latencies.measure("journal and state"):
             troubles = await asyncio.gather(
-                self._write_rows(rows), self._write_state(state), return_exceptions=True
+                self._write_rows(rows),
+                self._leased.write(self._around.state, state),
+                return_exceptions=True,
             )
         for trouble in troubles:
             if isinstance(trouble, BaseException) and not isinstance(trouble, StorageError):
@@ -336,24 +339,11 @@ class Runner:
             await self._around.journal.write(rows[:ROWS_AT_ONCE])
             del rows[:ROWS_AT_ONCE]
 
-    async def _write_state(self, state: StateSnapshot | None) -> None:
-        if state is not None:
-            await self._around.state.write(state.state())
-
     async def _flush(self) -> None:
         """Rows and states that no order waits for."""
         while True:
             await self._around.clock.sleep(FLUSH_SECONDS)
             await self._store_all()
-
-    async def _keep_lease(self, lease: StateLease) -> None:
-        """Another session that keeps its state in the same place ends this one."""
-        while True:
-            try:
-                await lease.renew()
-            except StorageError as error:
-                log.warning("lease_not_renewed", reason=str(error))
-            await self._around.clock.sleep(LEASE_SECONDS)
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -451,12 +441,15 @@ class Runner:
             return
         text = str(error) if isinstance(error, TercelError) else f"{type(error).__name__}: {error}"
         log.critical("task_failed", error=text, exc_info=error)
+        self._fail(text, "a task that failed")
+
+    def _fail(self, why: str, origin: str) -> None:
+        """End in order, as any other end: what was sent is waited for, protection stays."""
         if self._failure or self._end is not None:
             return
-        self._failure = text
-        # In order, as any other end: what was sent is waited for, protection stays.
-        self._put(OperatorAsked(self._now(), Operation.STOP, "a task that failed"))
-        self._spawn(self._end_at_last(text))
+        self._failure = why
+        self._put(OperatorAsked(self._now(), Operation.STOP, origin))
+        self._spawn(self._end_at_last(why))
 
     async def _end_at_last(self, why: str) -> None:
         """An end that does not come by itself."""
