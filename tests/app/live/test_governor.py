@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
-from tercel.app.live.governor import PUBLIC, Governor, Priority, TooLateError
+from tercel.app.live.governor import PRIVATE, PUBLIC, STATISTICS, Governor, Priority, TooLateError
 from tercel.app.ports import Clock
 from tercel.domain.live_settings import GovernorSettings
 from tercel.domain.times import MINUTE_MS
@@ -118,6 +118,30 @@ async def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
     turns.hold(120.0)
     turns.hold(1.0)
     assert turns.held_ms() == 120_000
+
+
+async def test_a_hold_of_one_category_keeps_nobody_else() -> None:
+    """A pool of requests of their own is exhausted: orders have nothing to do with it."""
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(50.0, STATISTICS)
+    assert [turns.held_ms(each) for each in (None, PRIVATE, PUBLIC)] == [0, 0, 0]
+    assert turns.held_ms(STATISTICS) == 50_000
+    await turns.turn("place", priority=Priority.ORDER)
+    await turns.turn("history", category=PUBLIC)
+    assert clock.now_ms() == START_MS
+    await turns.turn("funding_rate", category=STATISTICS)
+    assert clock.now_ms() - START_MS == 50_000
+
+
+async def test_a_ban_of_the_address_keeps_every_category() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(5.0, STATISTICS)
+    turns.hold(120.0)
+    assert {turns.held_ms(each) for each in (None, PRIVATE, PUBLIC, STATISTICS)} == {120_000}
+    await turns.turn("funding_rate", category=STATISTICS)
+    assert clock.now_ms() - START_MS == 120_000
 
 
 async def test_the_venues_own_weight_is_kept_within_its_share() -> None:

@@ -1,7 +1,8 @@
 """ports.ContextSource over a real exchange: what a venue publishes beside its bars.
 
 It has a connection of its own: a list of funding rates that does not answer says nothing about the
-way that orders take. Its calls go through the venue's governor like any other.
+way that orders take. Its calls go through the venue's governor like any other, in a category of
+their own: too many of them hold up nobody else.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class CcxtContext:
             answer = await self._link.ask(call)
             try:
                 time, value = self._dialect.rows(kind, answer)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise VenueError(f"{kind} of {symbol} cannot be read: {error!r}") from None
             times.append(time)
             values.append(value)

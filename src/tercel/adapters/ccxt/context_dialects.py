@@ -28,7 +28,7 @@ class ContextDialect(RestDialect, Protocol):
     def rows(self, kind: str, answer: Json) -> tuple[Times, Values]:
         """When the values of an answer become known, ms UTC, and the values, in its own order.
 
-        Raises KeyError, TypeError, ValueError on nonsense.
+        Raises KeyError, TypeError, ValueError, OverflowError on nonsense.
         """
         ...
 

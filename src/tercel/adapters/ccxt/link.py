@@ -64,7 +64,11 @@ class RestDialect(Protocol):
         ...
 
     def wait_seconds(self, status: int, text: str, now_ms: int) -> float | None:
-        """How long an error asks everybody to wait; None: not at all."""
+        """How long an error asks callers to wait; None: not at all."""
+        ...
+
+    def held_category(self, status: int, text: str) -> str | None:
+        """The category of calls that such an error asks to wait; None: everybody."""
         ...
 
 
@@ -227,7 +231,8 @@ class Link:
         text = self.words(words or f"HTTP {status}: {body}")
         wait_seconds = self._dialect.wait_seconds(status, text, self._clock.now_ms())
         if wait_seconds is not None:
-            self._governor.hold(max(wait_seconds, _retry_after(headers)))
+            held = self._dialect.held_category(status, text)
+            self._governor.hold(max(wait_seconds, _retry_after(headers)), held)
         raise CallFailedError(text, status=status, code=code, is_told=bool(words))
 
     def _note_headers(self, *said: Any) -> str:

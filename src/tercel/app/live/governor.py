@@ -5,7 +5,8 @@ A call asks for its turn before it leaves. It goes at once while its bucket has 
 of its rank waits; otherwise it queues and says who it is. Cancels and protective orders go before
 everything else, and reads leave a few tokens to those who may be in a hurry. Nothing is dropped but
 an entry that would leave too late to be worth it. While the venue asks to be left alone, nobody
-goes. All waiting is done on the Clock port.
+goes; where it speaks of a pool of requests that has nothing to do with orders, nobody of that
+category. All waiting is done on the Clock port.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 PRIVATE = "private"
 PUBLIC = "public"
 """Categories: calls about the account, and calls that anybody may make."""
+STATISTICS = "statistics"
+"""Category of calls that the venue counts in pools of their own, apart from those of orders."""
 READ_RESERVE_FRACTION = 0.3
 """Share of a bucket that reads leave to orders."""
 WEIGHT_LIMIT = 2400
@@ -91,7 +94,8 @@ class Governor:
         self._weight_used = 0
         self._weight_minute = now_ms // MINUTE_MS
         self._weight_limit = WEIGHT_LIMIT
-        self._held_until_ms = 0
+        self._held_until_ms: dict[str | None, int] = {}
+        """Until when a category is to be left alone; None: everybody."""
         self.throttled = 0
         """Calls that had to wait, in all."""
 
@@ -100,15 +104,23 @@ class Governor:
         """Calls that wait for their turn."""
         return sum(not each.turn.done() for queue in self._queues.values() for each in queue)
 
-    def held_ms(self) -> int:
-        """How long the venue still wants to be left alone; 0: not at all."""
-        return max(0, self._held_until_ms - self._clock.now_ms())
+    def held_ms(self, category: str | None = None) -> int:
+        """How long the venue still wants to be left alone, by everybody or by those of `category`;
+        0: not at all.
+        """
+        held_until_ms = self._held_until_ms
+        until_ms = max(held_until_ms.get(None, 0), held_until_ms.get(category, 0))
+        return max(0, until_ms - self._clock.now_ms())
 
-    def hold(self, seconds: float) -> None:
-        """The venue asked everyone to wait (429, a ban): nothing leaves before."""
+    def hold(self, seconds: float, category: str | None = None) -> None:
+        """The venue asked everybody to wait (429, a ban), or those of `category`: nothing of theirs
+        leaves before.
+        """
         until_ms = self._clock.now_ms() + round(seconds * 1000.0)
-        self._held_until_ms = max(self._held_until_ms, until_ms)
-        log.warning("venue_asks_to_wait", wait_seconds=round(seconds, 1))
+        self._held_until_ms[category] = max(self._held_until_ms.get(category, 0), until_ms)
+        log.warning(
+            "venue_asks_to_wait", wait_seconds=round(seconds, 1), category=category or "every"
+        )
 
     def note_weight(self, used: int, limit: int | None = None) -> None:
         """What the venue says it has counted in this minute."""
@@ -148,7 +160,7 @@ class Governor:
                 self._pumps[category] = asyncio.create_task(self._serve(category))
             await turn
             # Between its turn and this moment somebody may have heard that all have to wait.
-            if self.held_ms() == 0:
+            if self.held_ms(category) == 0:
                 return
 
     async def _serve(self, category: str) -> None:
@@ -196,7 +208,7 @@ class Governor:
 
     def _wait_ms(self, category: str, priority: Priority, weight: int) -> float:
         now_ms = self._clock.now_ms()
-        wait_ms = float(self._held_until_ms - now_ms)
+        wait_ms = float(self.held_ms(category))
         bucket = self._buckets.get(category)
         if bucket is not None:
             bucket.fill(now_ms)

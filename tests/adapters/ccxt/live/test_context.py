@@ -7,7 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.adapters.ccxt.live.server import GOVERNOR, SETTINGS, START_MS, Bench, Reply, on_bench
+from tests.adapters.ccxt.live.server import (
+    BUY,
+    GOVERNOR,
+    SETTINGS,
+    START_MS,
+    Bench,
+    Reply,
+    on_bench,
+)
 from tests.adapters.simulator.binance.trading import START_MS as SIMULATED_MS
 from tests.adapters.simulator.binance.trading import venue_with
 
@@ -147,8 +155,8 @@ def test_rows_that_were_known_before_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"rows": []}, [{"fundingTime": 1}], [rate_row(NOW, "")], [None]],
-    ids=["no list", "no rate", "an empty rate", "no row"],
+    [{"rows": []}, [{"fundingTime": 1}], [rate_row(NOW, "")], [None], [rate_row(10**30)]],
+    ids=["no list", "no rate", "an empty rate", "no row", "no moment"],
 )
 def test_nonsense_is_an_error_in_one_line(body: Any) -> None:
     async def reads(bench: Bench, source: CcxtContext) -> None:
@@ -183,6 +191,46 @@ def test_it_takes_no_request_weight_and_waits_its_turn() -> None:
         begun = bench.clock.now_ms()
         await source.read("funding_rate", "BTCUSDT", NOW)
         assert bench.clock.now_ms() - begun >= 5_000
+
+    with_context(reads)
+
+
+@pytest.mark.parametrize(
+    ("kind", "endpoint"), [("funding_rate", RATE), ("open_interest", INTEREST)]
+)
+def test_too_many_of_its_requests_hold_up_nobody_else(kind: str, endpoint: str) -> None:
+    """Its requests are counted in pools of their own: an order leaves at once all the same."""
+
+    async def reads(bench: Bench, source: CcxtContext) -> None:
+        await bench.open()
+        told = {"code": -1003, "msg": "Too many requests."}
+        bench.server.fail(endpoint, Reply(told, 429, {"Retry-After": "90"}))
+        with pytest.raises(VenueError, match="Too many requests"):
+            await source.read(kind, "BTCUSDT", NOW)
+        begun = bench.clock.now_ms()
+        await bench.venue.place(BUY)
+        assert (bench.server.count("POST /fapi/v1/order"), bench.governor.throttled) == (1, 0)
+        assert bench.clock.now_ms() - begun < 1_000
+        bench.server.answers[endpoint] = []
+        await source.read(kind, "BTCUSDT", NOW)
+        assert bench.clock.now_ms() - begun >= 90_000
+
+    with_context(reads)
+
+
+@pytest.mark.parametrize("status", [418, 403, 429], ids=["banned", "firewall", "ban in words"])
+def test_a_ban_of_the_address_holds_up_orders_too(status: int) -> None:
+    async def reads(bench: Bench, source: CcxtContext) -> None:
+        await bench.open()
+        until = bench.clock.now_ms() + 120_000
+        told = "" if status == 403 else f"Way too many requests; IP banned until {until}."
+        bench.server.fail(RATE, Reply({"code": -1003, "msg": told}, status))
+        with pytest.raises(VenueError):
+            await source.read("funding_rate", "BTCUSDT", NOW)
+        await bench.venue.place(BUY)
+        assert bench.server.count("POST /fapi/v1/order") == 0
+        await bench.venue.time_ms()
+        assert bench.clock.now_ms() >= until
 
     with_context(reads)
 

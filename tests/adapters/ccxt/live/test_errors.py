@@ -7,6 +7,7 @@ import pytest
 from tercel.adapters.ccxt.binance.errors import (
     answer_to_query,
     answer_to_write,
+    is_ban,
     read_error,
     used_weight,
     wait_seconds,
@@ -139,8 +140,16 @@ def test_how_long_a_ban_lasts() -> None:
     told = f"Way too many requests; IP banned until {now_ms + 90_000}."
     assert wait_seconds(418, told, now_ms) == 90.0
     assert wait_seconds(418, "I am a teapot", now_ms) == 120.0
+    assert wait_seconds(403, "<html>", now_ms) == 120.0
     assert wait_seconds(429, "too many", now_ms + 15_000) == 45.0
     assert wait_seconds(400, "bad", now_ms) is None
+
+
+def test_a_ban_is_told_from_too_many_requests() -> None:
+    assert is_ban(418, "I am a teapot")
+    assert is_ban(403, "<html>")
+    assert is_ban(429, "IP banned until 1700000100000.")
+    assert not is_ban(429, "Too many requests.")
 
 
 def test_the_weight_is_read_whatever_the_case_of_its_name() -> None:

@@ -2,7 +2,8 @@
 
 Known by the rules of the files that can be imported (docs/data.md): funding at its settlement, a
 five-minute snapshot one period after its stamp. None of these calls has a request weight: funding
-has a pool of its own (500 calls in 5 minutes), and so have the statistics (1000).
+has a pool of its own (500 calls in 5 minutes), and so have the statistics (1000). That one of them
+is exhausted says nothing about orders; a ban is one of the address, whoever earned it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tercel.adapters.ccxt.binance.dialect import BinanceDialect
+from tercel.adapters.ccxt.binance.errors import is_ban
 from tercel.adapters.ccxt.calls import Call, Json, Params
-from tercel.app.live.governor import PUBLIC
+from tercel.app.live.governor import STATISTICS
 from tercel.domain.context import SNAPSHOT_DELAY_MS, Times, Values, on_the_minute
 from tercel.domain.times import DAY_MS, HOUR_MS, MINUTE_MS
 
@@ -71,6 +73,10 @@ class BinanceContextDialect(BinanceDialect):
         """Kind of context -> the source that its series is kept under."""
         return {kind: endpoint.source for kind, endpoint in ENDPOINTS.items()}
 
+    def held_category(self, status: int, text: str) -> str | None:
+        """These calls alone, where it is no ban: they are not counted with those of orders."""
+        return None if is_ban(status, text) else STATISTICS
+
     def pages(self, kind: str, symbol: str, since_ms: int, now_ms: int) -> list[Call]:
         """Each spans no more rows than one answer holds, whichever end it would cut off."""
         endpoint = ENDPOINTS[kind]
@@ -88,7 +94,7 @@ class BinanceContextDialect(BinanceDialect):
                 "endTime": end,
                 "limit": endpoint.rows_max,
             }
-            calls.append(Call(kind, endpoint.method, params, weight=0, category=PUBLIC))
+            calls.append(Call(kind, endpoint.method, params, weight=0, category=STATISTICS))
             start = end + 1
         return calls
 

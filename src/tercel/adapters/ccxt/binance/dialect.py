@@ -58,8 +58,12 @@ class BinanceDialect:
         return FAULTS.get(code) is Fault.CLOCK
 
     def wait_seconds(self, status: int, text: str, now_ms: int) -> float | None:
-        """How long an error asks everybody to wait."""
+        """How long an error asks callers to wait."""
         return errors.wait_seconds(status, text, now_ms)
+
+    def held_category(self, status: int, text: str) -> str | None:  # noqa: ARG002 (the seam's)
+        """Everybody: bans and exhausted request weight are those of the address."""
+        return None
 
     def account(
         self, link: Link, clock: Clock, settings: VenueSettings, prices: FeePrices

@@ -31,7 +31,9 @@ BUSY_STATUS = frozenset({403, 418, 429})
 NOT_DONE_WORDS = ("service unavailable", "internal error; unable to process")
 BAN_UNTIL = re.compile(r"banned until (\d{13})")
 BAN_SECONDS = 120.0
-"""The shortest ban there is, where a 418 does not say how long."""
+"""The shortest ban there is, where a 418 or the web firewall's 403 does not say how long."""
+BAN_STATUS = frozenset({403, 418})
+"""The address is turned away, whatever it asks for."""
 
 
 def answer_to_write(error: CallFailedError) -> Answer:
@@ -72,7 +74,7 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
 
 
 def wait_seconds(status: int, text: str, now_ms: int) -> float | None:
-    """How long everybody has to wait after an error; None: not at all.
+    """How long callers have to wait after an error; None: not at all.
 
     A ban names its end; too many requests are forgiven with the calendar minute. `Retry-After`
     counts beside this, whichever is longer.
@@ -80,11 +82,16 @@ def wait_seconds(status: int, text: str, now_ms: int) -> float | None:
     until = BAN_UNTIL.search(text)
     if until is not None:
         return max(0.0, (int(until[1]) - now_ms) / 1000.0)
-    if status == 418:
+    if status in BAN_STATUS:
         return BAN_SECONDS
     if status == 429:
         return (MINUTE_MS - now_ms % MINUTE_MS) / 1000.0
     return None
+
+
+def is_ban(status: int, text: str) -> bool:
+    """Whether an error turns the address away, rather than one kind of request."""
+    return status in BAN_STATUS or BAN_UNTIL.search(text) is not None
 
 
 def _outcome(error: CallFailedError) -> Outcome:
