@@ -5,6 +5,7 @@ are told.
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 from collections.abc import Awaitable, Callable
 
@@ -30,8 +31,8 @@ from tercel.app.ports import FeedBar, MergeReport
 from tercel.app.prepare import RunRequest
 from tercel.app.strategies import load_strategy
 from tercel.domain.commands import Level, WriteJournal
-from tercel.domain.context import ContextSeries
-from tercel.domain.errors import LakeBusyError
+from tercel.domain.context import ContextKey, ContextSeries
+from tercel.domain.errors import LakeBusyError, UserError
 from tercel.domain.events import BarsClosed, Event, TimerFired, VenueRead
 from tercel.domain.journal import AlertRow, EvaluationRow, InputRow, JournalRow, ScoreRow
 from tercel.domain.orders import VenueSnapshot
@@ -291,6 +292,70 @@ def test_a_lake_that_is_busy_is_tried_again() -> None:
         busy.is_busy = False
         await it.keeper.close()
         assert busy.kept == {key_of("funding_rate"): {START: 1e-4}}
+
+    virtually(keeps)
+
+
+class FailingLake(BusyLake):
+    """Its disk fails, and there is a file in it that nobody can read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def keys(self) -> list[ContextKey]:
+        self.asked += 1
+        if self.asked % 2:
+            raise OSError(errno.EIO, "input/output error")
+        return [key_of("funding_rate")]
+
+    def read(
+        self, key: ContextKey, start_ms: int | None = None, end_ms: int | None = None
+    ) -> ContextSeries:
+        raise UserError(f"{key} cannot be kept")
+
+    def merge(self, series: ContextSeries, *, origin: str) -> MergeReport:
+        self.merges += 1
+        raise OSError(errno.EIO, "input/output error")
+
+
+def test_a_lake_that_fails_ends_no_session_and_is_asked_again() -> None:
+    async def keeps(clock: LoopClock) -> None:
+        it = kept(clock)
+        it.keeper._lake = failing = FailingLake()
+        it.publisher.publish("funding_rate", {START: 1e-4})
+        await it.start()
+        keeping = asyncio.create_task(it.keeper.keep())
+        await clock.sleep(2 * REFRESH.lake_minutes * 60 + 1)
+        assert not keeping.done()
+        assert (failing.asked, failing.merges) == (3, 3)
+        assert it.value("funding_rate", START) == 1e-4
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await it.keeper.close()
+
+    virtually(keeps)
+
+
+@pytest.mark.parametrize("error", [UserError("no such kind"), OSError(errno.EMFILE, "no files")])
+def test_whatever_a_venue_causes_is_told_and_ends_no_session(error: Exception) -> None:
+    async def keeps(clock: LoopClock) -> None:
+        it = kept(clock)
+
+        async def fails(_kind: str, _symbol: str, _since_ms: int) -> ContextSeries:
+            raise error
+
+        await it.start()
+        reads, it.publisher.read = it.publisher.read, fails  # type: ignore[method-assign,assignment]
+        keeping = asyncio.create_task(it.keeper.keep())
+        await clock.sleep(600.0)
+        assert not keeping.done()
+        assert it.alerts() == [AlertCode.CONTEXT_UNREADABLE] * 3
+        it.publisher.read = reads  # type: ignore[method-assign]
+        await clock.sleep(600.0)
+        assert it.alerts()[3:] == [AlertCode.CONTEXT_READABLE] * 3
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
     virtually(keeps)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,13 +14,14 @@ from tests.app.live.scenes import MINUTE, START, Cast, Script, bar_of, settings
 from tests.context_fakes import FEAR, MemoryContextStore, rows
 from tests.fakes import MemoryBarStore, make_bars
 
+from tercel.adapters.lake import LakeContextStore
 from tercel.app.context import context_rows
 from tercel.app.live.known_context import AHEAD_BARS, KnownContext, lake_rows, united
 from tercel.app.ports import FeedBar
 from tercel.core.records import CONTEXT
 from tercel.domain.bars import BarSeries, SeriesKey
 from tercel.domain.context import ContextKey, ContextSeries
-from tercel.domain.errors import DataError
+from tercel.domain.errors import DataError, UserError
 from tercel.domain.times import HOUR_MS
 
 RULES = settings().context
@@ -182,32 +186,48 @@ def test_values_tell_what_is_known_how_old_it_is_and_by_whom() -> None:
 class Damaged(MemoryContextStore):
     """A lake in which a file is damaged, or the folder itself."""
 
-    def __init__(self, *series: ContextSeries, everything: bool = False) -> None:
+    def __init__(self, error: Exception, *series: ContextSeries, everything: bool = False) -> None:
         super().__init__(*series)
+        self.error = error
         self.everything = everything
 
     def keys(self) -> list[ContextKey]:
         if self.everything:
-            raise DataError("a damaged folder")
+            raise self.error
         return super().keys()
 
     def read(
         self, key: ContextKey, start_ms: int | None = None, end_ms: int | None = None
     ) -> ContextSeries:
         if key == FEAR:
-            raise DataError("a damaged file")
+            raise self.error
         return super().read(key, start_ms, end_ms)
 
 
+@pytest.mark.parametrize(
+    "error", [DataError("damaged"), UserError("badly named"), OSError(errno.EIO, "input/output")]
+)
 @pytest.mark.parametrize(("everything", "count"), [(True, 0), (False, 1)])
-def test_a_damaged_file_of_context_is_no_reason_to_stop(everything: bool, count: int) -> None:
+def test_a_damaged_file_of_context_is_no_reason_to_stop(
+    error: Exception, everything: bool, count: int
+) -> None:
     lake = Damaged(
+        error,
         rows(FEAR, [START], [20.0]),
         rows(key_of("funding_rate"), [START], [1e-4]),
         rows(key_of("funding_rate", "ETHUSDT"), [START], [1e-4]),
         everything=everything,
     )
     assert len(lake_rows(lake, ("BTCUSDT",), RULES, START)) == count
+
+
+def test_a_file_with_a_name_that_no_series_can_have_is_left_out(tmp_path: Path) -> None:
+    """A copy that a file manager made beside the file."""
+    lake, funding = LakeContextStore(tmp_path), rows(key_of("funding_rate"), [START], [1e-4])
+    lake.merge(funding, origin="test")
+    [file] = tmp_path.rglob("settlements.parquet")
+    file.with_name("settlements (1).parquet").write_bytes(file.read_bytes())
+    assert list(lake_rows(lake, ("BTCUSDT",), RULES, START)) == [funding.key]
 
 
 def test_of_the_lake_only_what_may_still_count_is_read() -> None:

@@ -6,7 +6,7 @@
 
 A venue that does not answer stops nothing. What is known counts until it is too old
 (settings.context), then it is unknown and never a guess; the failure is told once for each kind,
-and so is its end.
+and so is its end. A lake that cannot be read or written is logged, and tried again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tercel.app.live.known_context import KnownContext, lake_rows
 from tercel.app.ports import Clock, ContextSource, ContextStore, StateStore
 from tercel.domain.commands import Level
 from tercel.domain.context import ContextSeries
-from tercel.domain.errors import DataError, TercelError, VenueError
+from tercel.domain.errors import TercelError
 from tercel.domain.journal import AlertRow, JournalRow, ScoreRow
 from tercel.domain.live_settings import ContextRefreshSettings
 from tercel.domain.session_state import CachedScore, SessionState, StateRead
@@ -102,7 +102,9 @@ class ContextKeeper:
         await self._prepare()
 
     async def keep(self) -> None:
-        """Refresh for ever: a task of the runner's, ended by cancelling it."""
+        """Refresh for ever: a task of the runner's, ended by cancelling it. Raises nothing that a
+        venue or a file could cause: a task that fails would end the session.
+        """
         kinds = [self._keep_kind(kind) for kind in self._source.kinds]
         await asyncio.gather(self._keep_lake(), *kinds)
 
@@ -183,7 +185,7 @@ class ContextKeeper:
                 kind, symbol, self._since(kind, symbol, now - reach_ms)
             )
             check_context(series, origin=f"{kind} of {symbol}")
-        except (VenueError, DataError) as error:
+        except (TercelError, OSError) as error:
             return f"{symbol}: {error}"
         if len(series):
             self.known.note_venue(series, now - reach_ms)
@@ -232,7 +234,7 @@ class ContextKeeper:
                 continue
             try:
                 await asyncio.to_thread(self._merge, new)
-            except TercelError as error:
+            except (TercelError, OSError) as error:
                 log.warning("context_not_kept_in_the_lake", series=str(key), reason=str(error))
             else:
                 self._saved_ms[key] = int(new.time[-1])

@@ -20,7 +20,7 @@ from tercel.app.live.plan import SessionPlan
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.core.records import Records
 from tercel.domain.context import ALL, ContextKey, ContextSeries, Values
-from tercel.domain.errors import DataError
+from tercel.domain.errors import DataError, TercelError
 from tercel.domain.settings import ContextSettings
 from tercel.domain.times import HOUR_MS
 
@@ -216,13 +216,13 @@ class KnownContext:
 def lake_rows(
     store: ContextShelf, symbols: tuple[str, ...], settings: ContextSettings, since_ms: int
 ) -> dict[ContextKey, ContextSeries]:
-    """What the lake has for `symbols` that may count at `since_ms` or later. A damaged file is no
-    reason to stop trading: nothing is known of it then.
+    """What the lake has for `symbols` that may count at `since_ms` or later. A file that is damaged
+    or badly named is no reason to stop trading: nothing is known of it then.
     """
     found: dict[ContextKey, ContextSeries] = {}
     try:
         keys = store.keys()
-    except DataError as error:
+    except (TercelError, OSError) as error:
         log.warning("context_of_the_lake_not_read", reason=str(error))
         return found
     for key in keys:
@@ -232,6 +232,6 @@ def lake_rows(
         earliest = since_ms - settings.age_ms_max(key.kind) - HOUR_MS
         try:
             found[key] = store.read(key, earliest)
-        except DataError as error:
+        except (TercelError, OSError) as error:
             log.warning("context_of_the_lake_not_read", series=str(key), reason=str(error))
     return {key: series for key, series in found.items() if len(series)}
