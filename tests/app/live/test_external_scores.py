@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.app.live.journals import record_of
 from tests.app.live.published import KINDS, Kept, kept, key_of
-from tests.app.live.scenes import MINUTE, START, bar_of, live_rules, settings
+from tests.app.live.scenes import MINUTE, START, Cast, Script, bar_of, live_rules, settings
 from tests.app.live.test_runner import MemoryStore, once, stage
 from tests.context_fakes import MemoryContextStore, rows
 
@@ -20,6 +20,7 @@ from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtual
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.bar_collector import BarCollector
 from tercel.app.live.context_keeper import CALLS_AT_ONCE, ScoredState
+from tercel.app.live.keeping import moment_of
 from tercel.app.live.known_context import KnownContext
 from tercel.app.live.parity import decide_again
 from tercel.app.live.plan import SessionPlan
@@ -392,6 +393,34 @@ def test_the_state_keeps_the_newest_scores_with_the_time_they_were_fetched() -> 
         assert found.oi_cache == CachedScore(0.02, START)
         assert found.ls_ratio_cache == CachedScore(0.03, START)
         await state.close()
+
+    virtually(keeps)
+
+
+def test_scores_that_were_kept_stay_until_newer_ones_were_fetched() -> None:
+    """A session goes on from a state that has scores, and writes it before it has fetched any."""
+
+    async def keeps(clock: LoopClock) -> None:
+        it = kept(clock)
+        store = MemoryStore([])
+        state = ScoredState(store, it.keeper)
+        old = [CachedScore(float(number), START - HOUR_MS) for number in range(3)]
+        begun = SessionState(
+            funding_rate_cache=old[0], oi_cache=old[1], ls_ratio_cache=old[2], session_id="s0"
+        )
+        plan = Cast().session_plan(Script())
+        session = Session(plan, live_rules(mode="paper"), SessionMemory(begun, "s1"))
+        await state.write(session.snapshot.state())
+        found = store.states[-1]
+        assert [found.funding_rate_cache, found.oi_cache, found.ls_ratio_cache] == old
+        await state.write(moment_of(session).state())  # after any event
+        assert store.states[-1].oi_cache == old[1]
+        it.publisher.publish("open_interest", {START: 7.0})
+        await it.start()
+        await state.write(moment_of(session).state())
+        found = store.states[-1]
+        assert [found.funding_rate_cache, found.ls_ratio_cache] == [old[0], old[2]]
+        assert found.oi_cache == CachedScore(7.0, START)
 
     virtually(keeps)
 

@@ -114,13 +114,15 @@ class ContextKeeper:
         await self._source.close()
 
     def with_scores(self, state: SessionState) -> SessionState:
-        """`state` with the newest values of the first symbol, each with the time it was fetched."""
+        """`state` with the newest values of the first symbol, each with the time it was fetched.
+        What nobody has fetched yet stays as it was kept.
+        """
         symbol = self.known.symbols[0]
         return replace(
             state,
-            funding_rate_cache=self._cached("funding_rate", symbol),
-            oi_cache=self._cached("open_interest", symbol),
-            ls_ratio_cache=self._cached("long_short_ratio", symbol),
+            funding_rate_cache=self._cached("funding_rate", symbol) or state.funding_rate_cache,
+            oi_cache=self._cached("open_interest", symbol) or state.oi_cache,
+            ls_ratio_cache=self._cached("long_short_ratio", symbol) or state.ls_ratio_cache,
         )
 
     def _cached(self, kind: str, symbol: str) -> CachedScore | None:
