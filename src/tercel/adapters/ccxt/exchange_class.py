@@ -22,6 +22,16 @@ PACKAGES = {
 }
 """Parents first; and the module of the base class that each calls `Exchange`."""
 ERRORS = "ccxt.base.errors"
+UNSET = frozenset(
+    f"__{name}__"
+    for name in (
+        *("path", "spec", "file", "loader", "package", "cached", "name", "doc", "dict"),
+        *("wrapped", "warningregistry", "builtins"),
+    )
+)
+"""What the import system, `inspect` and `warnings` look for in any module: no `__init__` of ccxt
+gives a package any of these, so nobody need run it to say so.
+"""
 
 
 class _Unopened(ModuleType):
@@ -33,25 +43,34 @@ class _Unopened(ModuleType):
         super().__setattr__(name, named if isinstance(named, type) else value)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name in UNSET:
             raise AttributeError(name)
         home = PACKAGES[self.__name__] if name == "Exchange" else ERRORS
         found = getattr(sys.modules.get(home), name, None)
         if isinstance(found, type):
             return found
-        if find_spec(f"{self.__name__}.{name}") is not None:
-            importlib.import_module(f"{self.__name__}.{name}")
+        path = f"{self.__name__}.{name}"
+        if not name.startswith("__") and find_spec(path) is not None:
+            # Set again: of a module that is loaded already the import system sets nothing.
+            setattr(self, name, importlib.import_module(path))
         else:
             _open(self)
         return getattr(self, name)
 
 
 def _open(package: ModuleType) -> None:
-    """Run the package's own `__init__`."""
-    package.__class__ = ModuleType
+    """Run the package's own `__init__`, all of it or, as far as anybody can see, nothing."""
     if package.__spec__ is None or package.__spec__.loader is None:
         raise ImportError(f"{package.__name__} cannot be loaded")
-    package.__spec__.loader.exec_module(package)
+    before = dict(vars(package))
+    package.__class__ = ModuleType
+    try:
+        package.__spec__.loader.exec_module(package)
+    except BaseException:
+        vars(package).clear()
+        vars(package).update(before)
+        package.__class__ = _Unopened
+        raise
 
 
 def exchange_class(name: str) -> Any:

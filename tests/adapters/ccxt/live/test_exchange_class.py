@@ -42,7 +42,48 @@ assert exchange_class("binanceusdm") is ccxt.pro.binanceusdm
 """
 
 
-@pytest.mark.parametrize("program", [LOADED, LOADED + AFTERWARDS, BEFORE])
+NAMED = """
+import ccxt, ccxt.pro
+for probe in ("__path__", "__spec__", "__file__", "__wrapped__", "__warningregistry__"):
+    getattr(ccxt, probe, None)
+assert "ccxt.kraken" not in sys.modules
+assert ccxt.__version__ == ccxt.pro.__version__ and ccxt.__version__[0].isdigit()
+assert "ccxt.kraken" in sys.modules and "kraken" in ccxt.__all__
+assert ccxt.pro.binanceusdm is made
+"""
+STARRED = """
+from ccxt import *
+from ccxt.pro import *
+assert "kraken" in exchanges and isinstance(kraken, type)
+"""
+HALF_WAY = """
+import ccxt
+before = set(vars(ccxt))
+
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ccxt.kraken":
+            raise ImportError("the disk fails")
+
+sys.meta_path.insert(0, Refusing())
+for _ in range(2):
+    try:
+        ccxt.exchanges
+    except ImportError as error:
+        assert "the disk fails" in str(error)
+    else:
+        raise AssertionError("it cannot be opened")
+    assert set(vars(ccxt)) == before
+assert ccxt.alpaca.__module__ == "ccxt.alpaca"
+del sys.meta_path[0]
+assert "kraken" in ccxt.exchanges and ccxt.kraken.__module__ == "ccxt.kraken"
+assert ccxt.alpaca.__module__ == "ccxt.alpaca"
+assert ccxt.pro.binanceusdm is made
+"""
+AFTER = [LOADED + more for more in (AFTERWARDS, NAMED, STARRED, HALF_WAY)]
+
+
+@pytest.mark.parametrize("program", [LOADED, *AFTER, BEFORE])
 def test_in_a_fresh_process(program: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
