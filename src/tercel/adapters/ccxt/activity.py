@@ -5,7 +5,9 @@ account, and with ten calls in ten seconds the account would be seen a minute la
 asked for while something is there (an order, a position), until `LATE_MS` after the last thing that
 happened in it (an order of ours was sent, cancelled or asked about; the user stream named it), and
 once after every moment in which something may have gone unheard: at the start, and when the user
-stream was interrupted. In any other nothing of ours can have traded.
+stream was interrupted. While that is down nobody tells of trades by hand in a symbol that is flat
+again at the next look: each reading then asks some of the symbols besides, in turn. In any other
+nothing of ours can have traded.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 
 LATE_MS = 120_000
 """How late after its order a trade may show up in the venue's list."""
+UNHEARD_READINGS = 10
+"""Readings in which every symbol is asked for once while the user stream is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,9 @@ class Activity:
         self._busy: frozenset[str] = frozenset()
         """Symbols that had an order or a position when the account was last read."""
         self._doubts = 0
+        self._is_heard = True
+        self._part = 0
+        """Of UNHEARD_READINGS parts of the symbols: the one whose turn it is."""
 
     def note(self, symbol: str, now_ms: int) -> None:
         """Something happened in `symbol`."""
@@ -45,12 +52,18 @@ class Activity:
         """Something may have gone unheard: every symbol is asked for once more."""
         self._doubts += 1
 
+    def hear(self, *, is_up: bool) -> None:
+        """The user stream came or went, and either may have left something unheard."""
+        self._is_heard = is_up
+        self.doubt()
+
     def to_ask(self, symbols: Sequence[str], busy: Collection[str], now_ms: int) -> TradesAsked:
         """Whose trades are to be read now; `busy` have an order or a position."""
         for symbol in self._busy.union(busy):
             self.note(symbol, now_ms)
         self._busy = frozenset(busy)
-        wanted = tuple(symbol for symbol in symbols if self._is_open(symbol))
+        part = symbols[self._part :: UNHEARD_READINGS] if not self._is_heard else ()
+        wanted = tuple(symbol for symbol in symbols if symbol in part or self._is_open(symbol))
         return TradesAsked(wanted, now_ms, self._doubts)
 
     def were_read(self, asked: TradesAsked) -> None:
@@ -58,6 +71,8 @@ class Activity:
         for symbol in asked.symbols:
             self._read_ms[symbol] = asked.now_ms
             self._read_doubts[symbol] = asked.doubts
+        if not self._is_heard:
+            self._part = (self._part + 1) % UNHEARD_READINGS
 
     def _is_open(self, symbol: str) -> bool:
         read_ms = self._read_ms.get(symbol)

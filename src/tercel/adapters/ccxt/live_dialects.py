@@ -50,6 +50,10 @@ class AccountSide(Protocol):
         """Something may have gone unheard: fills of every symbol are looked for."""
         ...
 
+    def hear(self, *, is_up: bool) -> None:
+        """The user stream came or went; while it is down fills are looked for without it."""
+        ...
+
     def learn(self, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
         ...

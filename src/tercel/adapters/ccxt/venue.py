@@ -241,7 +241,7 @@ class CcxtVenue:
             self._tell(event)
 
     def _on_stream(self, is_up: bool, detail: str) -> None:
-        self._side.doubt()
+        self._side.hear(is_up=is_up)
         self._tell(FeedNews(0, "user", is_up, detail))
 
     def _on_rest(self, is_up: bool, detail: str) -> None:

@@ -11,7 +11,7 @@ from tests.adapters.ccxt.live.server import (
     order_row,
 )
 
-from tercel.adapters.ccxt.activity import LATE_MS, Activity
+from tercel.adapters.ccxt.activity import LATE_MS, UNHEARD_READINGS, Activity
 from tercel.domain.live_settings import GovernorSettings
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -64,6 +64,30 @@ def test_what_may_have_gone_unheard_is_read_once_more_even_if_a_reading_was_unde
     assert ask(activity, 3) == ()
 
 
+def test_while_the_user_stream_is_down_every_symbol_is_asked_once_in_some_readings() -> None:
+    """Somebody's round trip in a symbol where nothing is leaves no other trace."""
+    symbols = tuple(f"S{number}USDT" for number in range(23))
+    activity = Activity()
+
+    def read() -> tuple[str, ...]:
+        asked = activity.to_ask(symbols, (), 0)
+        activity.were_read(asked)
+        return asked.symbols
+
+    assert read() == symbols
+    activity.hear(is_up=False)
+    assert read() == symbols
+    for _ in range(3):
+        asked = [read() for _ in range(UNHEARD_READINGS)]
+        assert sorted(each for some in asked for each in some) == sorted(symbols)
+        assert max(len(some) for some in asked) == 3
+    failed = activity.to_ask(symbols, (), 0).symbols
+    assert failed == read() != read()
+    activity.hear(is_up=True)
+    assert read() == symbols
+    assert read() == ()
+
+
 def test_a_reading_asks_trades_of_symbols_in_which_something_happened() -> None:
     async def reads(bench: Bench) -> None:
         await bench.open()
@@ -94,6 +118,21 @@ def test_after_a_break_of_the_user_stream_trades_of_every_symbol_are_read() -> N
         bench.server.asked.clear()
         await bench.venue.read(SYMBOLS, START_MS)
         assert bench.server.count("GET /fapi/v1/userTrades") == 2
+
+    on_bench(reads, symbols=SYMBOLS)()
+
+
+def test_while_the_user_stream_is_down_trades_of_idle_symbols_are_read_now_and_then() -> None:
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        await bench.venue.read(SYMBOLS, START_MS)
+        bench.venue._on_stream(False, "gone")
+        await bench.venue.read(SYMBOLS, START_MS)
+        bench.server.asked.clear()
+        for _ in range(UNHEARD_READINGS):
+            await bench.venue.read(SYMBOLS, START_MS)
+        asked = bench.server.sent("GET /fapi/v1/userTrades")
+        assert sorted(each["symbol"] for each in asked) == ["BTCUSDT", "ETHUSDT"]
 
     on_bench(reads, symbols=SYMBOLS)()
 

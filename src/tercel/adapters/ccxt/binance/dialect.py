@@ -175,6 +175,10 @@ class BinanceAccount:
         """Something may have gone unheard."""
         self._reader.activity.doubt()
 
+    def hear(self, *, is_up: bool) -> None:
+        """The user stream came or went."""
+        self._reader.activity.hear(is_up=is_up)
+
     def learn(self, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
         self._names.learn(order_id, client_id)
