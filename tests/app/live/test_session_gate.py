@@ -41,6 +41,10 @@ SWING = load_strategy("swing")
 CHOICE = live.LiveChoice("live", RunRequest((SWING,), ("BTCUSDT",), VENUE, "1m"))
 
 
+MARKET_MS = 1_800_000_000_000
+"""What the venue's clock says."""
+
+
 @dataclass
 class Outside:
     """Stands in for the feed, the first thing that a session contacts."""
@@ -51,6 +55,9 @@ class Outside:
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
         self.asked += symbols
         return {}
+
+    async def time_ms(self) -> int:
+        return MARKET_MS
 
     async def close(self) -> None:
         self.closed += 1
@@ -213,6 +220,14 @@ async def test_paper_needs_neither_keys_nor_promotion(
     monkeypatch.delenv("TERCEL_BINANCE_API_SECRET")
     made = await start(tmp_path, replace(CHOICE, mode="paper"))
     assert made.row.mode == "paper"
+
+
+async def test_paper_is_dated_by_its_market(tmp_path: Path, outside: Outside) -> None:
+    """The exchange inside the process has no time of its own."""
+    made = await start(tmp_path, replace(CHOICE, mode="paper"))
+    assert await made.around.clock.start()
+    assert made.around.clock.now_ms() == MARKET_MS
+    assert await made.around.venue.time_ms() == MARKET_MS
 
 
 async def test_the_feed_is_closed_where_the_session_cannot_be_made(

@@ -140,14 +140,14 @@ def test_how_long_a_ban_lasts() -> None:
     told = f"Way too many requests; IP banned until {now_ms + 90_000}."
     assert wait_seconds(418, told, now_ms) == 90.0
     assert wait_seconds(418, "I am a teapot", now_ms) == 120.0
-    assert wait_seconds(403, "<html>", now_ms) == 120.0
+    assert wait_seconds(403, "<html>", now_ms) is None
     assert wait_seconds(429, "too many", now_ms + 15_000) == 45.0
     assert wait_seconds(400, "bad", now_ms) is None
 
 
 def test_a_ban_is_told_from_too_many_requests() -> None:
     assert is_ban(418, "I am a teapot")
-    assert is_ban(403, "<html>")
+    assert not is_ban(403, "<html>")
     assert is_ban(429, "IP banned until 1700000100000.")
     assert not is_ban(429, "Too many requests.")
 

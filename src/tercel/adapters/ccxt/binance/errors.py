@@ -31,9 +31,11 @@ BUSY_STATUS = frozenset({403, 418, 429})
 NOT_DONE_WORDS = ("service unavailable", "internal error; unable to process")
 BAN_UNTIL = re.compile(r"banned until (\d{13})")
 BAN_SECONDS = 120.0
-"""The shortest ban there is, where a 418 or the web firewall's 403 does not say how long."""
-BAN_STATUS = frozenset({403, 418})
-"""The address is turned away, whatever it asks for."""
+"""The shortest ban there is, where a 418 does not say how long."""
+BAN_STATUS = frozenset({418})
+"""The address is turned away, whatever it asks for. Not the web firewall's 403: it may mean one path
+alone, and a stop is better tried in vain than held back.
+"""
 
 
 def answer_to_write(error: CallFailedError) -> Answer:
