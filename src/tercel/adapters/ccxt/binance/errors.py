@@ -33,8 +33,8 @@ BAN_UNTIL = re.compile(r"banned until (\d{13})")
 BAN_SECONDS = 120.0
 """The shortest ban there is, where a 418 does not say how long."""
 BAN_STATUS = frozenset({418})
-"""The address is turned away, whatever it asks for. Not the web firewall's 403: it may mean one path
-alone, and a stop is better tried in vain than held back.
+"""The address is turned away, whatever it asks for. Not the web firewall's 403: it may mean one
+path alone, and a stop is better tried in vain than held back.
 """
 
 
