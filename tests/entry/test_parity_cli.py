@@ -136,3 +136,24 @@ def test_trades_that_differ_are_a_table(
     assert "3, 1 of them equal, 1 different, 1 made by one alone (33.3%, 10.0% tolerated)" in text
     assert "; 1 were open when the session began; 2 are still open" in text
     assert "1 differ by more than 0.05 R" in text
+
+
+def test_what_was_carried_over_is_counted_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    names = (0, "three_r", "BTCUSDT", 1, 1_704_067_200_000)
+    pairs = (
+        TradeDifference(*names, 5.0, 5.0, 10.0, {}),
+        TradeDifference(
+            *names, None, -8.0, 16.0, {"carried": 8.0}, "position_open", is_kept_out=True
+        ),
+    )
+    traded = TradeParity(pairs, carried=1, left_open=0, tolerance_r=0.05, missed_fraction_max=0.1)
+    assert traded.is_within
+    _show_trades(traded)
+    _show_outcome(traded)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Carried" in text
+    assert "- -8.00 +8.00 +0.500 position_open" in text
+    assert "0 made by one alone (0.0%, 10.0% tolerated); 1 kept out by what was carried" in text

@@ -12,8 +12,9 @@
    price    the rest: fills at other prices
    queue    the same, where a limit filled in one and not in the other
 
-   A trade that only one of them made is `queue` where a limit entry waited for a fill, else
-   `missed`, with the refusal that explains it.
+   A trade that only one of them made is `queue` where a limit entry waited for a fill, `carried`
+   where the session was kept from it by what it carried over from before (app/live/carried.py),
+   else `missed`, with the refusal that explains it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from tercel.app.backtest import StreamSpec, simulate
+from tercel.app.live.carried import Carried
 from tercel.app.live.parity import SessionRecord
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.session_row import account_at_start
@@ -42,7 +44,7 @@ from tercel.domain.events import BarsClosed, VenueRead
 from tercel.domain.journal import FillRow, RefusalRow, TradeRow
 from tercel.domain.live_settings import ParitySettings
 
-CAUSES = ("price", "queue", "size", "fee", "funding", "missed")
+CAUSES = ("price", "queue", "size", "fee", "funding", "missed", "carried")
 """Why a trade made something else, in the order in which they are shown."""
 
 NOTHING = 1e-9
@@ -68,6 +70,8 @@ class TradeDifference:
     """Session less backtest, by cause; those of CAUSES that are not nothing."""
     why: str = ""
     """Of a trade that only one made."""
+    is_kept_out: bool = False
+    """The session was kept from it by what it carried over from before: no miss."""
 
     @property
     def is_matched(self) -> bool:
@@ -106,8 +110,16 @@ class TradeParity:
 
     @property
     def missed_fraction(self) -> float:
-        """Trades that only one made, of all; 0 without any."""
-        return 1.0 - self.matched / len(self.trades) if self.trades else 0.0
+        """Trades that only one made, of all that the session was not kept out of; 0 without
+        any.
+        """
+        counted = len(self.trades) - self.kept_out
+        return 1.0 - self.matched / counted if counted else 0.0
+
+    @property
+    def kept_out(self) -> int:
+        """Trades that the session was kept from by what it carried over from before."""
+        return sum(each.is_kept_out for each in self.trades)
 
     @property
     def beyond(self) -> tuple[TradeDifference, ...]:
@@ -150,7 +162,7 @@ def compare_with_backtest(
     simulated["stream"] = np.array(numbers, np.int64)[simulated["stream"]]
     made = _session_trades(record)
     own = made[made["entry_time"] > seen.first_ms]
-    matching = _Matching(record, plan, seen)
+    matching = _Matching(record, plan, seen, Carried(record, plan, made, seen.first_ms))
     trades, left_open = matching.match(own, simulated)
     return TradeParity(
         tuple(trades),
@@ -253,9 +265,12 @@ class _Names:
 class _Matching:
     """Pairs the trades of both, and says why one has none."""
 
-    def __init__(self, record: SessionRecord, plan: SessionPlan, seen: _Seen) -> None:
+    def __init__(
+        self, record: SessionRecord, plan: SessionPlan, seen: _Seen, carried: Carried
+    ) -> None:
         self._plan = plan
         self._seen = seen
+        self._carried = carried
         self._refusals: dict[int, list[RefusalRow]] = defaultdict(list)
         for row in record.tables["refusal"]:
             if isinstance(row, RefusalRow):
@@ -343,7 +358,8 @@ class _Matching:
 
     def _missed(self, simulated: Any) -> TradeDifference:
         """The backtest made it, the session did not."""
-        refusal = self._refusal_near(simulated)
+        row = self._refusal_near(simulated)
+        refusal = "" if row is None else row.refusal
         time, bar_ms = int(simulated["entry_time"]), self._plan.bar_ms
         why = refusal
         if not refusal and time - bar_ms not in self._seen.acted:
@@ -352,7 +368,11 @@ class _Matching:
             why = "the limit did not fill" if self._waits(simulated) else "no entry"
         of_a_limit = self._waits(simulated) and refusal in ("", "no_liquidity")
         cause = "queue" if of_a_limit and why != "the bar came late" else "missed"
-        return self._told(None, simulated, {cause: -float(simulated["net_quote"])}, why)
+        kept_out = row is not None and self._is_of(row, simulated) and self._carried.kept_out(row)
+        if kept_out:
+            cause = "carried"
+        parts = {cause: -float(simulated["net_quote"])}
+        return replace(self._told(None, simulated, parts, why), is_kept_out=kept_out)
 
     def _extra(self, own: Any) -> TradeDifference:
         """The session made it, the backtest did not."""
@@ -383,8 +403,16 @@ class _Matching:
         plan = self._plan.streams[int(trade["stream"])].settings["plan"]
         return bool(plan["entry_kind"] != OrderKind.MARKET)
 
-    def _refusal_near(self, trade: Any) -> str:
-        """Why the session did not enter where the backtest did; empty: it does not say."""
+    def _is_of(self, row: RefusalRow, trade: Any) -> bool:
+        """Whether a refusal is of the very signal of `trade`: of the close that it was entered at,
+        or, where a limit waits, of one since which it may have waited.
+        """
+        ago_ms = int(trade["entry_time"]) - row.time_ms
+        bar_ms = self._plan.bar_ms
+        return -bar_ms < ago_ms < (self._window_ms(row.stream) if self._waits(trade) else bar_ms)
+
+    def _refusal_near(self, trade: Any) -> RefusalRow | None:
+        """Why the session did not enter where the backtest did; None: it does not say."""
         stream, time = int(trade["stream"]), int(trade["entry_time"])
         window = self._window_ms(stream)
         near = [
@@ -392,8 +420,7 @@ class _Matching:
             for row in self._refusals[stream]
             if abs(row.time_ms - time) <= window and row.side == int(trade["side"])
         ]
-        nearest = min(near, key=lambda row: abs(row.time_ms - time), default=None)
-        return "" if nearest is None else nearest.refusal
+        return min(near, key=lambda row: abs(row.time_ms - time), default=None)
 
 
 def _by_entry(trades: Records) -> Records:

@@ -182,12 +182,14 @@ def _cells(each: TradeDifference, causes: list[str]) -> list[str]:
 def _show_outcome(traded: TradeParity) -> None:
     screen = terminal.console()
     equal = sum(not each.quote for each in traded.trades)
-    alone = len(traded.trades) - traded.matched
+    alone = len(traded.trades) - traded.matched - traded.kept_out
     text = (
         f"trades: {len(traded.trades):,}, {equal:,} of them equal, {traded.matched - equal:,} "
         f"different, {alone:,} made by one alone ({traded.missed_fraction:.1%}, "
         f"{traded.missed_fraction_max:.1%} tolerated)"
     )
+    if traded.kept_out:
+        text += f"; {traded.kept_out:,} kept out by what was carried over"
     if traded.carried:
         text += f"; {traded.carried} were open when the session began"
     if traded.left_open:
@@ -216,6 +218,7 @@ def _plain(
             "missed_fraction": traded.missed_fraction,
             "missed_fraction_max": traded.missed_fraction_max,
             "carried": traded.carried,
+            "kept_out": traded.kept_out,
             "left_open": traded.left_open,
             "totals": {
                 cause: {"trades": count, "quote": quote, "r": in_r}
