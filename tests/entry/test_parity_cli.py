@@ -157,3 +157,24 @@ def test_what_was_carried_over_is_counted_apart(
     assert "Carried" in text
     assert "- -8.00 +8.00 +0.500 position_open" in text
     assert "0 made by one alone (0.0%, 10.0% tolerated); 1 kept out by what was carried" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160])
+def test_amounts_are_never_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    """Texts fold, or each trade is a list: every amount is there as it is."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = (0, "momentum", "BTCUSDT", -1, 1_704_067_200_000)
+    quote = {"price": -1_234.56, "queue": 9.87, "size": 22.22, "fee": -0.51, "funding": 0.11}
+    pairs = (
+        TradeDifference(*names, 10_123.45, 12_345.67, 200.0, quote),
+        TradeDifference(*names, None, -8.25, 16.0, {"missed": 8.25}, "stale_data"),
+    )
+    _show_trades(TradeParity(pairs, 0, 0, tolerance_r=0.05, missed_fraction_max=0.1))
+    out = capsys.readouterr().out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out
+    for amount in ("+10,123.45", "+12,345.67", "-1,234.56", "+9.87", "+22.22", "-8.25", "+0.516"):
+        assert amount in out
+    assert "stale_data" in out
+    assert all(len(line) <= width for line in out.splitlines())

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tercel.app.live.trade_parity import TradeDifference, TradeParity
     from tercel.domain.settings import Settings
 
+WIDE_GAP, NARROW_GAP = 3, 2
+"""Between two columns of the trades that differ."""
+
 EPILOG = """Examples:
 
 tercel parity last
@@ -139,25 +142,65 @@ def _show(record: SessionRecord, decided: DecisionParity, traded: TradeParity) -
 
 def _show_trades(traded: TradeParity) -> None:
     """Every trade that differs, then the sums."""
-    from rich.markup import escape
-
     from tercel.app.live.trade_parity import CAUSES
 
-    screen = terminal.console()
     different = [each for each in traded.trades if each.quote]
     causes = [cause for cause in CAUSES if any(cause in each.quote for each in different)]
     if different:
         heads = ["Session", "Backtest", *(cause.capitalize() for cause in causes), "R"]
-        made = terminal.table(
-            "Entry UTC", "What", *heads, "Why", title="Trades that differ", numeric=tuple(heads)
-        )
-        for each in different:
-            made.add_row(*map(escape, _cells(each, causes)))
         totals = traded.totals()
         sums = [f"{totals[cause][1]:+,.2f}" for cause in causes]
         in_r = sum(each.difference_r for each in different)
-        made.add_row("total", f"{len(different)} trades", "", "", *sums, f"{in_r:+.3f}", "")
-        screen.print(made)
+        rows = [_cells(each, causes) for each in different]
+        rows.append(["total", f"{len(different)} trades", "", "", *sums, f"{in_r:+.3f}", ""])
+        _print_fitting(["Entry UTC", "What", *heads, "Why"], tuple(heads), rows)
+
+
+def _print_fitting(heads: list[str], numeric: tuple[str, ...], rows: list[list[str]]) -> None:
+    """Print the trades; where it is too narrow for them the texts fold. An amount is never cut: if
+    it is narrower still, each trade is a list of what it has.
+    """
+    from rich.markup import escape
+
+    screen = terminal.console()
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    texts = [place for place, head in enumerate(heads) if head not in numeric]
+    gap = WIDE_GAP
+    folded = {
+        place: max(len(word) for row in (heads, *rows) for word in row[place].split() or [""])
+        for place in texts
+    }
+    if sum(widths) + gap * len(widths) > screen.width:
+        gap = NARROW_GAP
+        spare = screen.width - 1 - sum(widths) - gap * len(widths)
+        for place in sorted(texts, key=lambda each: folded[each] - widths[each]):
+            less = min(max(-spare, 0), widths[place] - folded[place])
+            widths[place] -= less
+            spare += less
+        if spare < 0:
+            _print_lists(heads, rows)
+            return
+    made = terminal.table(*heads, title="Trades that differ", numeric=numeric)
+    if gap == NARROW_GAP:
+        made.padding = (0, NARROW_GAP - 1, 0, 0)
+        for column, width in zip(made.columns, widths, strict=True):
+            column.width = width
+    for row in rows:
+        made.add_row(*map(escape, row))
+    screen.print(made)
+
+
+def _print_lists(heads: list[str], rows: list[list[str]]) -> None:
+    """Each trade in lines of its own."""
+    screen = terminal.console()
+    screen.print("Trades that differ", style="italic")
+    for time, what, *cells in rows:
+        parts = [
+            f"{head if head == 'R' else head.lower()} {cell}"
+            for head, cell in zip(heads[2:], cells, strict=True)
+            if cell
+        ]
+        screen.print(f"{time} {what}: {', '.join(parts)}", markup=False, highlight=False)
 
 
 def _cells(each: TradeDifference, causes: list[str]) -> list[str]:
