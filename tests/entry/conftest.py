@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.lakes import make_synthetic_lake
 
 from tercel.entry.cli import main as cli
@@ -26,7 +27,7 @@ def run(
     lake: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Run:
+) -> Iterator[Run]:
     """Run a command in an empty folder; (exit code, standard output, standard error).
 
     One text is taken apart as a shell would; several are the words themselves.
@@ -41,4 +42,5 @@ def run(
         printed = capsys.readouterr()
         return int(stopped.value.code or 0), printed.out, printed.err
 
-    return typed
+    yield typed
+    structlog.reset_defaults()

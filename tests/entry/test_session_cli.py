@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.entry.conftest import Run
 from tests.live_status import full_status, with_changes
 from tests.session_states import full_state
@@ -21,6 +22,7 @@ from tercel.adapters.clock import VirtualClock
 from tercel.adapters.control import ControlServer, KillFile
 from tercel.app.live.control import Reply, Request
 from tercel.app.live.status_records import SessionStatus
+from tercel.app.ports import StateStore
 from tercel.domain.events import Operation
 from tercel.domain.session_state import SessionState
 
@@ -349,3 +351,20 @@ def test_on_a_terminal_kill_asks_first(
     assert session.operations == (["kill"] if is_asked else [])
     assert code == (0 if is_asked else 1)
     assert ("close all positions" in err) is not bool(options)
+
+
+def test_what_a_store_logs_is_not_between_the_json(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tercel status --json | jq`: a store that is opened may warn."""
+    keep(folder, full_state(7))
+    open_state = bootstrap.open_state
+
+    def warning(url: str, place: Path) -> StateStore:
+        structlog.get_logger("tercel.store").warning("state_not_durable")
+        return open_state(url, place)
+
+    monkeypatch.setattr(bootstrap, "open_state", warning)
+    _, out, err = run("status --json")
+    assert json.loads(out)["kept"]["session_id"] == full_state(7).session_id
+    assert "state_not_durable" in err

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from tercel.adapters.logs import configure_logs
+from tercel.adapters.logs import configure_logs, warn_on_standard_error
 
 
 class Terminal(io.StringIO):
@@ -150,3 +150,20 @@ def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> No
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["event"] == "started"
+
+
+def test_a_command_that_answers_on_standard_output_keeps_it_clean(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = structlog.get_logger("tercel.journal")
+    warn_on_standard_error()
+    log.info("journal_in_plain_tables")
+    log.warning("state_not_durable", store="redis", api_key="abc")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "journal_in_plain_tables" not in printed.err
+    assert "state_not_durable" in printed.err
+    assert "abc" not in printed.err
+    with structlog.testing.capture_logs() as told:
+        log.info("still_there")
+    assert [each["event"] for each in told] == ["still_there"]

@@ -75,6 +75,32 @@ def configure_logs(
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
+def warn_on_standard_error() -> None:
+    """For a command that answers on standard output: warnings alone, and on standard error.
+
+    The stream is asked for with each line, and a processor drops what is less than a warning, so
+    that whoever replaces standard error or captures events still finds them.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _only_warnings,
+            hide_secrets,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            *_renderers(human=True, colors=False),
+        ],
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _only_warnings(_logger: Any, method: str, event: Event) -> Event:
+    if logging.getLevelNamesMapping().get(method.upper(), logging.ERROR) < logging.WARNING:
+        raise structlog.DropEvent
+    return event
+
+
 def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
     """Nothing under a name that ends in key, secret, token or password is ever logged."""
     hidden: Event = redacted(dict(event))

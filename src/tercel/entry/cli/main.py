@@ -113,6 +113,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 modules.
 """
 
+THAT_LOG = frozenset({"data", "doctor", "journal", "parity", "positions", "run", "status"})
+"""Commands that open a store or a venue, which may log; the others need no logging library."""
+
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
@@ -190,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = [each for each in arguments if each != "--debug"]
     wanted = next((each for each in arguments if not each.startswith("-")), None)
     try:
+        if wanted in THAT_LOG and "--help" not in arguments:
+            _keep_logs_off_standard_output()
         code = build(wanted)(args=arguments, standalone_mode=False, prog_name="tercel")
         if code == EXIT_INTERRUPTED:
             problem("interrupted: what was finished is kept, nothing is half-written")
@@ -198,6 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         code = explain(error)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _keep_logs_off_standard_output() -> None:
+    """What is printed there is for programs to read; `tercel run` sets up its own log later."""
+    from tercel.adapters.logs import warn_on_standard_error
+
+    warn_on_standard_error()
 
 
 def explain(error: Exception) -> int:
