@@ -18,10 +18,16 @@ from tests.live_status import (
     with_changes,
 )
 
-from tercel.app.live.status_records import CoolDownStatus, OutageStatus, SessionStatus
+from tercel.app.live.status_records import (
+    BreakersStatus,
+    CoolDownStatus,
+    OutageStatus,
+    SessionStatus,
+)
 from tercel.entry.cli.live_view import (
     LiveView,
     PlainView,
+    fitted,
     open_view,
     picture,
 )
@@ -43,6 +49,10 @@ def shown(status: SessionStatus, width: int = 80) -> str:
     return console.export_text()
 
 
+def quiet_breakers() -> BreakersStatus:
+    return dataclasses.replace(full_status().breakers, cool_downs=(), counters=())
+
+
 def words(text: str) -> str:
     """With single spaces: however it was laid out."""
     return " ".join(text.split())
@@ -53,7 +63,8 @@ def words(text: str) -> str:
     [
         "paper at binance-usdm s1a2b3 2024-06-25 13:30:07 UTC, up 01:02:03",
         "three_r, swing on BTCUSDT, ETHUSDT 1m",
-        "automation on, but no entries in ETHUSDT: see market",
+        "automation on, but no entries in ETHUSDT: see market; cooling down: BTCUSDT until "
+        "13:35:07 (revenge)",
         "the stream of our orders is down since 13:29:02 (00:01:05): connection closed, code 1006. "
         "Positions and orders are read over REST meanwhile; it reconnects by itself.",
         "equity 10,088.00 = cash 10,050.50, open at the mark +37.50",
@@ -91,11 +102,64 @@ def test_every_width_has_everything(width: int) -> None:
 
 
 def test_what_needs_a_person_comes_first() -> None:
-    alerts = tuple(an_alert(n) for n in range(1, 9))
-    status = with_changes(full_status(), alerts=alerts, outages=())
-    top = words("\n".join(shown(status).splitlines()[:16]))
-    assert "stop 59900" in top
-    assert top.count("WARNING PAUSED") == 5
+    rows = shown(with_changes(full_status(), outages=())).splitlines()
+    sections = [row.strip() for row in rows if row[:1] != " " and len(row.split()) == 1]
+    assert sections == [
+        "market", "breakers", "decisions", "trades", "alerts", "account", "orders", "latency"
+    ]  # fmt: skip
+    assert rows.index("positions (net: if closed now)") < rows.index("market")
+
+
+def fitting(status: SessionStatus, height: int = 24, width: int = 80) -> list[str]:
+    """The rows of a view that stays, on a small screen."""
+    console = Console(
+        file=io.StringIO(), width=width, height=height, record=True, color_system=None
+    )
+    console.print(fitted(status, console))
+    return console.export_text().splitlines()
+
+
+def test_a_small_screen_has_the_promised_parts() -> None:
+    """A position, many old alerts of two lines each, and all of it on 24 rows."""
+    old = tuple(
+        dataclasses.replace(an_alert(n, text="a long text " * 9), time_ms=NOW_MS - 3_600_000)
+        for n in range(1, 6)
+    )
+    decisions = tuple(a_decision(n) for n in range(1, 6))
+    status = with_changes(full_status(), alerts=old, decisions=decisions, outages=())
+    rows = fitting(status)
+    assert len(rows) <= 24
+    text = words(" ".join(rows))
+    for part in (
+        "automation on, but no entries in ETHUSDT",
+        "stop 59900 targets 60200 60300",
+        "net +29.75",
+        "market: 1 healthy, last bar 13:30:00; ETHUSDT stale: no quote for 9000 ms",
+        "breakers: revenge cool-down (account BTCUSDT) until 13:35:07; daily trade limit",
+        "closed short 2 ETHUSDT",
+    ):
+        assert part in text
+    assert text.count("refused: heat") == 3
+    assert "a long text" not in text
+
+
+def test_a_small_screen_has_two_alerts_and_critical_ones_stay() -> None:
+    old = dataclasses.replace(an_alert(1, "critical", "old"), time_ms=NOW_MS - 3_600_000)
+    status = with_changes(full_status(), alerts=(old,), outages=(), breakers=quiet_breakers())
+    assert "CRITICAL PAUSED old" in words(" ".join(fitting(status)))
+    many = tuple(an_alert(n, text=f"number {n}.") for n in range(1, 9))
+    text = words(" ".join(fitting(with_changes(status, alerts=many))))
+    assert text.count("WARNING PAUSED") == 2
+    assert "number 8." in text
+    assert "number 7." in text
+    assert "breakers: quiet" in text
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 80), (12, 40), (24, 80), (50, 80), (200, 200)])
+def test_no_screen_is_overrun(height: int, width: int) -> None:
+    rows = fitting(full_status(), height, width)
+    assert len(rows) <= height
+    assert max(map(len, rows)) <= width
 
 
 def test_what_is_far_from_its_limit_is_left_out() -> None:
@@ -136,8 +200,22 @@ def test_a_quiet_session_is_short() -> None:
             "no entries: automation_off (signals are only watched; `tercel automation on` trades "
             "them), kill_24h",
         ),
-        ({"feeds": full_status().feeds[:1]}, "automation on, entries are made"),
-        ({}, "automation on, but no entries in ETHUSDT: see market"),
+        (
+            {"feeds": full_status().feeds[:1], "breakers": quiet_breakers()},
+            "automation on, entries are made",
+        ),
+        (
+            {"feeds": full_status().feeds[:1]},
+            "automation on, but cooling down: BTCUSDT until 13:35:07 (revenge)",
+        ),
+        (
+            {"breakers": quiet_breakers()},
+            "automation on, but no entries in ETHUSDT: see market",
+        ),
+        (
+            {"is_stopping": True, "blocked": ("paused",)},
+            "ending: no entries; what was sent is waited for",
+        ),
         (
             {
                 "breakers": dataclasses.replace(

@@ -228,7 +228,6 @@ def test_looks_that_follow_too_closely_are_refused(run: Run) -> None:
         ("resume", Operation.RESUME),
         ("automation on", Operation.AUTOMATION_ON),
         ("automation off", Operation.AUTOMATION_OFF),
-        ("kill --rearm", Operation.REARM),
     ],
 )
 def test_an_operation_is_asked_and_its_result_told(
@@ -267,7 +266,49 @@ def test_kill_says_when_it_is_not_verified_in_time(run: Run, folder: Path) -> No
     with running(folder, Session(killed)):
         code, out, err = run("kill --wait 2")
     assert (code, out) == (1, "")
-    assert err.startswith("killed, but not verified within 2 s: 1 positions and 1 orders are left")
+    assert err.startswith(
+        "killed, but not verified within 2 s: by what is known here 1 positions and 1 orders are "
+        "left, which the venue has not confirmed"
+    )
+
+
+def test_rearm_says_that_it_rearmed(run: Run, folder: Path) -> None:
+    rearmed = with_changes(full_status(), blocked=("automation_off",), automation=False)
+    session = Session(verified, rearmed)
+    with running(folder, session):
+        code, out, err = run("kill --rearm")
+    assert (code, err) == (0, "")
+    assert out.startswith("re-armed; it was latched: asked by cli\n")
+    assert "no entries: automation_off" in out
+    assert session.operations == ["status", "rearm"]
+
+
+def test_rearm_lifts_what_stopped_the_account(run: Run, folder: Path) -> None:
+    halted = dataclasses.replace(full_status().breakers, halted="kill_24h")
+    session = Session(with_changes(full_status(), breakers=halted), full_status())
+    with running(folder, session):
+        code, out, _ = run("kill --rearm")
+    assert code == 0
+    assert out.startswith("re-armed; it was latched: kill_24h\n")
+    assert session.operations == ["status", "rearm"]
+
+
+def test_a_refused_rearm_says_why(run: Run, folder: Path) -> None:
+    session = Session(verified)
+    session.refusal = "REFUSED_OPERATION the kill switch still closes"
+    with running(folder, session):
+        code, out, err = run("kill --rearm")
+    assert (code, out) == (1, "")
+    assert err == "refused: REFUSED_OPERATION the kill switch still closes\n"
+
+
+def test_rearm_says_when_nothing_is_latched(run: Run, folder: Path) -> None:
+    session = Session()
+    with running(folder, session):
+        code, out, err = run("kill --rearm")
+    assert (code, err) == (0, "")
+    assert out.startswith("nothing is latched: the kill switch is armed; automation on, but ")
+    assert session.operations == ["status"]
 
 
 def test_kill_says_when_the_session_ends_before(run: Run, folder: Path) -> None:

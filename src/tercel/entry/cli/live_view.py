@@ -7,21 +7,26 @@ are shown as they are, never as markup, and without control characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tercel.domain.times import to_datetime
 from tercel.entry.cli.session_words import (
     account_lines,
+    alert_line,
     clean,
     clock,
+    decision_line,
     is_trading,
     lasted,
     money,
     money_lines,
     number,
+    opened_line,
     outage_line,
     switches_line,
+    trade_line,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +37,6 @@ if TYPE_CHECKING:
     from tercel.app.live.status_records import (
         AlertStatus,
         BreakerStatus,
-        DecisionStatus,
         FeedStatus,
         PositionStatus,
         SessionStatus,
@@ -44,6 +48,10 @@ LATEST = 5
 """Decisions, trades and alerts shown of each."""
 FEEDS_SHOWN = 12
 """Healthy feeds; unhealthy ones are all shown."""
+DECISIONS, FEW = 3, 2
+"""Where there is no room for all: decisions; trades, alerts and parts of a line."""
+ALERT_MS_MAX = 10 * 60_000
+"""In a view that stays, an older alert makes room unless it is critical."""
 LEVEL_STYLES = {"info": "dim", "warning": "yellow", "critical": "bold red"}
 ROUTINE = frozenset({"EVALUATION_SUSPENDED", "EVALUATION_RESUMED"})
 """Alerts of every trade: positions and trades tell the same."""
@@ -105,7 +113,7 @@ class LiveView:
             self._live = None
 
     def _draw(self) -> RenderableType:
-        return "" if self._status is None else picture(self._status)
+        return "" if self._status is None else fitted(self._status, self._console)
 
 
 class PlainView:
@@ -160,64 +168,92 @@ def _key(position: PositionStatus) -> tuple[str, str, int]:
     return position.symbol, position.strategy, position.entry_time_ms
 
 
-# --- words ----------------------------------------------------------------------------------------
-
-
-def trade_line(trade: TradeStatus) -> str:
-    """One finished trade."""
-    in_r = "" if trade.net_r is None else f" ({trade.net_r:+.2f} R)"
-    return (
-        f"{clock(trade.time_ms)} closed {trade.direction} {number(trade.quantity)} {trade.symbol} "
-        f"{number(trade.entry_price)} -> {number(trade.exit_price)} {trade.exit_reason}: gross "
-        f"{money(trade.gross_quote)}, net {money(trade.net_quote)}{in_r} [{trade.strategy}]"
-    )
-
-
-def opened_line(position: PositionStatus, *, since_ms: int = 0) -> str:
-    """A position that is new, or that was there before the session began at `since_ms`."""
-    verb = "opened" if position.entry_time_ms >= since_ms else "still open:"
-    return (
-        f"{clock(position.entry_time_ms)} {verb} {position.direction} {number(position.quantity)} "
-        f"{position.symbol} at {number(position.entry_price)}, stop {number(position.stop_price)} "
-        f"[{position.strategy}]"
-    )
-
-
-def alert_line(alert: AlertStatus) -> str:
-    """One alert."""
-    return f"{clock(alert.time_ms)} {alert.level.upper()} {alert.code} {alert.text}".rstrip()
-
-
-def decision_line(decision: DecisionStatus) -> str:
-    """What a strategy wanted, and what came of it."""
-    score = "" if decision.score is None else f" score {number(decision.score, 4)}"
-    came = decision.decision if not decision.refusal else f"refused: {decision.refusal}"
-    return (
-        f"{clock(decision.time_ms)} {decision.symbol} {decision.strategy} {decision.side} "
-        f"({decision.reason}{score}) {came}"
-    )
-
-
 # --- the picture ----------------------------------------------------------------------------------
 
 
 def picture(status: SessionStatus) -> RenderableType:
-    """Everything of a session that fits on a screen of 80 columns."""
+    """Everything of a session, in 80 columns or more; what needs a person comes first."""
     from rich.console import Group
 
-    parts: list[RenderableType] = [*_head(status)]
-    # What needs a person comes first: a short terminal cuts off the end.
-    parts += _section("positions (net: if closed now)", position_lines(status.positions))
+    parts = [*_head(status), *_positions(status)]
+    parts += _section("market", _feeds(status))
+    parts += _section("breakers", _breakers(status))
+    parts += _section("decisions", [_text(decision_line(d)) for d in status.decisions[-LATEST:]])
+    parts += _section("trades", [_trade(each) for each in status.trades[-LATEST:]])
     told = [each for each in status.alerts if each.code not in ROUTINE]
     parts += _section("alerts", [_alert(each) for each in told[-LATEST:]])
     parts += _section("account", [_text(line) for line in account_lines(status)])
-    parts += _section("breakers", _breakers(status))
-    parts += _section("market", _feeds(status))
-    parts += _section("decisions", [_text(decision_line(d)) for d in status.decisions[-LATEST:]])
-    parts += _section("trades", [_trade(each) for each in status.trades[-LATEST:]])
     parts += _section("orders", _orders(status))
     parts += _section("latency", _latencies(status))
     return Group(*parts)
+
+
+def fitted(status: SessionStatus, console: Console) -> RenderableType:
+    """What of it matters most on the screen there is: whole lines, none of them cut off.
+
+    Feeds and breakers take one line each unless there is room for all; old alerts are left to
+    `tercel status` and the journal.
+    """
+    from rich.console import Group
+
+    rows = console.height
+    recent = replace(status, alerts=tuple(_worth_showing(status)))
+    whole = picture(recent)
+    if _rows(whole, console) <= rows:
+        return whole
+    shown: list[Text] = []
+    for line in _by_importance(recent):
+        if (needed := _rows(line, console)) <= rows:
+            shown.append(line)
+            rows -= needed
+    return Group(*shown)
+
+
+def _by_importance(status: SessionStatus) -> list[Text]:
+    """The latest first, within decisions, trades and alerts: what is left out is the older."""
+    lines = [*_head(status), *_positions(status), _feeds_in_short(status)]
+    lines.append(_in_short("breakers", _breakers(status), "quiet"))
+    lines += [_text(decision_line(each)) for each in status.decisions[: -DECISIONS - 1 : -1]]
+    lines += [_trade(each) for each in status.trades[: -FEW - 1 : -1]]
+    lines += [_alert(each) for each in status.alerts[: -FEW - 1 : -1]]
+    return [*lines, *map(_text, account_lines(status)), *_orders(status)]
+
+
+def _worth_showing(status: SessionStatus) -> Iterator[AlertStatus]:
+    """Alerts of the last minutes, and critical ones of any time."""
+    for each in status.alerts:
+        is_recent = status.now_ms - each.time_ms <= ALERT_MS_MAX
+        if each.code not in ROUTINE and (is_recent or each.level == "critical"):
+            yield each
+
+
+def _rows(shown: RenderableType, console: Console) -> int:
+    return len(console.render_lines(shown, pad=False))
+
+
+def _positions(status: SessionStatus) -> list[Text]:
+    return _section("positions (net: if closed now)", position_lines(status.positions))
+
+
+def _in_short(title: str, lines: Sequence[Text], quiet: str) -> Text:
+    """One line for what is a section elsewhere; what is more than a few is counted."""
+    from rich.text import Text
+
+    shown = list(lines[:FEW])
+    if len(lines) > FEW:
+        shown.append(_text(f"and {len(lines) - FEW} more"))
+    line = _text(f"{title}: ")
+    return line.append_text(Text("; ").join(shown) if shown else _text(quiet, "dim"))
+
+
+def _feeds_in_short(status: SessionStatus) -> Text:
+    wrong = [each for each in status.feeds if each.trouble]
+    healthy = len(status.feeds) - len(wrong)
+    lines = [_text(f"{each.symbol} {each.trouble}", "red") for each in wrong]
+    last = max((each.bar_close_ms for each in status.feeds), default=0)
+    bar = f", last bar {clock(last)}" if last else ", no bar yet"
+    count = f"{healthy} healthy{bar}" if wrong else f"all {healthy} healthy{bar}"
+    return _in_short("market", [_text(count), *lines], "")
 
 
 def _text(line: str, style: str = "") -> Text:

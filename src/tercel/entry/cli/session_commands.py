@@ -273,9 +273,17 @@ def _is_meant() -> bool:
 
 def _rearm(place: Path) -> None:
     from tercel.adapters.control import KillFile, NoSessionError
+    from tercel.entry.cli.session_words import switches_line
 
     try:
-        _tell(asyncio.run(_reply(place, Operation.REARM)))
+        was, reply = asyncio.run(_asked_to_rearm(place))
+        if reply is None:
+            _say(f"nothing is latched: the kill switch is armed; {switches_line(was)}")
+            return
+        if reply.is_done and reply.status is not None and not reply.status.kill_latched:
+            latched = was.kill_latched or was.breakers.halted
+            _say(f"re-armed; it was latched: {latched}")
+        _tell(reply)
     except NoSessionError as error:
         if KillFile(place).take():
             raise NoSessionError(
@@ -283,6 +291,17 @@ def _rearm(place: Path) -> None:
                 "start the session, then ask again"
             ) from None
         raise
+
+
+async def _asked_to_rearm(place: Path) -> tuple[SessionStatus, Reply | None]:
+    """What was latched, and what came of unlatching it; None: there was nothing to unlatch.
+
+    A breaker that stopped the account is lifted by it as well.
+    """
+    was = await _status(place)
+    if not was.kill_latched and not was.breakers.halted:
+        return was, None
+    return was, await _reply(place, Operation.REARM)
 
 
 async def _kill(place: Path, wait_seconds: float) -> bool:
@@ -312,9 +331,10 @@ async def _kill(place: Path, wait_seconds: float) -> bool:
         _say("killed: the venue was asked, no position and no order is open; it stays latched")
         return True
     terminal.problem(
-        f"killed, but not verified within {wait_seconds:g} s: {len(found.positions)} positions and "
-        f"{len(found.orders)} orders are left; it goes on (tercel status --watch), and the venue's "
-        "own page is the last resort"
+        f"killed, but not verified within {wait_seconds:g} s: by what is known here "
+        f"{len(found.positions)} positions and {len(found.orders)} orders are left, which the "
+        "venue has not confirmed; it goes on (tercel status --watch), and its own page is the "
+        "last resort"
     )
     return False
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 from tercel.domain.times import to_datetime
 
 if TYPE_CHECKING:
-    from tercel.app.live.status_records import OutageStatus, SessionStatus
+    from tercel.app.live.status_records import (
+        AlertStatus,
+        CoolDownStatus,
+        DecisionStatus,
+        OutageStatus,
+        PositionStatus,
+        SessionStatus,
+        TradeStatus,
+    )
 
 REASONS = {
     "automation_off": "signals are only watched; `tercel automation on` trades them",
@@ -37,6 +45,8 @@ def switches_line(status: SessionStatus) -> str:
         return f"KILLED ({left}): {status.kill_latched}"
     if not status.is_ready:
         return "starting: the venue is compared with the state"
+    if status.is_stopping:
+        return "ending: no entries; what was sent is waited for"
     if status.blocked:
         return f"no entries: {', '.join(map(_reason, status.blocked))}"
     held = _held_back(status)
@@ -60,10 +70,32 @@ def _held_back(status: SessionStatus) -> str:
         until = max(pauses, key=lambda each: each.until_ms)
         return f"no entries until {clock(until.until_ms)}: {until.name}"
     wrong = [feed.symbol for feed in status.feeds if feed.trouble]
-    if not wrong:
-        return ""
-    where = ", ".join(wrong) if len(wrong) <= FEW else f"{len(wrong)} symbols"
-    return f"no entries in {where}: see market"
+    cooling = _cooling(status)
+    told = []
+    if wrong:
+        where = ", ".join(wrong) if len(wrong) <= FEW else f"{len(wrong)} symbols"
+        told.append(f"no entries in {where}: see market")
+    if cooling:
+        told.append(f"cooling down: {', '.join(cooling[:FEW])}")
+        if len(cooling) > FEW:
+            told[-1] += f" and {len(cooling) - FEW} more"
+    return "; ".join(told)
+
+
+def _cooling(status: SessionStatus) -> list[str]:
+    """Symbols, or a strategy in one, that are left alone for a while, each until when and why.
+
+    Those of the account are told by their symbol alone: no strategy enters it.
+    """
+    latest: dict[str, CoolDownStatus] = {}
+    for each in status.breakers.cool_downs:
+        where = each.of.removeprefix("account ")
+        if each.of != "account" and (where not in latest or each.until_ms > latest[where].until_ms):
+            latest[where] = each
+    return [
+        f"{where} until {clock(each.until_ms)} ({each.name.removesuffix(' cool-down')})"
+        for where, each in latest.items()
+    ]
 
 
 def outage_line(status: SessionStatus, outage: OutageStatus) -> str:
@@ -128,6 +160,41 @@ def _beside(status: SessionStatus) -> str:
     if shadow is not None:
         words += f", shadow {money(shadow.net_quote)} in {shadow.trades}"
     return words
+
+
+def trade_line(trade: TradeStatus) -> str:
+    """One finished trade."""
+    in_r = "" if trade.net_r is None else f" ({trade.net_r:+.2f} R)"
+    return (
+        f"{clock(trade.time_ms)} closed {trade.direction} {number(trade.quantity)} {trade.symbol} "
+        f"{number(trade.entry_price)} -> {number(trade.exit_price)} {trade.exit_reason}: gross "
+        f"{money(trade.gross_quote)}, net {money(trade.net_quote)}{in_r} [{trade.strategy}]"
+    )
+
+
+def opened_line(position: PositionStatus, *, since_ms: int = 0) -> str:
+    """A position that is new, or that was there before the session began at `since_ms`."""
+    verb = "opened" if position.entry_time_ms >= since_ms else "still open:"
+    return (
+        f"{clock(position.entry_time_ms)} {verb} {position.direction} {number(position.quantity)} "
+        f"{position.symbol} at {number(position.entry_price)}, stop {number(position.stop_price)} "
+        f"[{position.strategy}]"
+    )
+
+
+def alert_line(alert: AlertStatus) -> str:
+    """One alert."""
+    return f"{clock(alert.time_ms)} {alert.level.upper()} {alert.code} {alert.text}".rstrip()
+
+
+def decision_line(decision: DecisionStatus) -> str:
+    """What a strategy wanted, and what came of it."""
+    score = "" if decision.score is None else f" score {number(decision.score, 4)}"
+    came = decision.decision if not decision.refusal else f"refused: {decision.refusal}"
+    return (
+        f"{clock(decision.time_ms)} {decision.symbol} {decision.strategy} {decision.side} "
+        f"({decision.reason}{score}) {came}"
+    )
 
 
 def clean(text: str) -> str:
