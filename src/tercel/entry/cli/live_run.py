@@ -134,11 +134,26 @@ async def _run(live: LiveSession, control: ControlServer, watched: _Watched) -> 
     _listen_to_signals(live.runner.submit)
     showing = asyncio.create_task(watched.keep_showing())
     try:
-        return await live.runner.run((live.row,))
+        code = await live.runner.run((live.row,))
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
         watched.view.update(watched.status())
+    watched.view.close()
+    tell_end(watched.view, watched.status(), code)
+    return code
+
+
+def tell_end(view: View, status: SessionStatus, code: int) -> None:
+    """Below the last picture, which looks as if the session went on."""
+    from tercel.entry.cli.session_words import clean, end_lines, end_reason
+
+    if code and not status.is_ready:
+        why = end_reason(status) or f"the session could not start: see {LOG_FILE}"
+        terminal.problem(clean(f"error: {why}"))
+        return
+    for line in end_lines(status):
+        view.tell(line)
 
 
 def _choice(request: RunRequest, asked: LiveAsked) -> LiveChoice:

@@ -29,6 +29,8 @@ REASONS = {
 """What a refusal means for a whole session."""
 FEW = 5
 """Symbols that are named; more are counted."""
+ENDED = "SESSION_ENDED"
+"""Code of the alert that says why."""
 OUTAGES = {
     "venue": "the venue cannot be reached",
     "reading": "positions and orders cannot be read",
@@ -96,6 +98,33 @@ def _cooling(status: SessionStatus) -> list[str]:
         f"{where} until {clock(each.until_ms)} ({each.name.removesuffix(' cool-down')})"
         for where, each in latest.items()
     ]
+
+
+def end_reason(status: SessionStatus) -> str:
+    """Why a session ended, or could not begin; empty: it did not say."""
+    for each in reversed(status.alerts):
+        if each.code == ENDED:
+            return each.text.partition("; left open: ")[0]
+    critical = [each for each in status.alerts if each.level == "critical"]
+    return critical[-1].text if critical else ""
+
+
+def end_lines(status: SessionStatus) -> list[str]:
+    """That it has ended and why, then what it leaves open, and what becomes of that."""
+    why = end_reason(status)
+    first = f"ended{f': {why}' if why else ''}"
+    if not status.positions:
+        return [f"{first}; no position is open"]
+    return [f"{first}; left open:", *(f"  {_left(status, each)}" for each in status.positions)]
+
+
+def _left(status: SessionStatus, each: PositionStatus) -> str:
+    what = f"{each.symbol} {each.direction} {number(each.quantity)} [{each.strategy}]"
+    if status.mode != "live":
+        return f"{what}: on paper, closed at its last price at the next start"
+    if each.stop_rests:
+        return f"{what}: its stop rests at the venue at {number(each.stop_price)}"
+    return f"{what}: NO STOP IS KNOWN TO REST: look at the venue"
 
 
 def outage_line(status: SessionStatus, outage: OutageStatus) -> str:
