@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.simulation.runs import play
-from tests.simulation.scene import plain_scene
+from tests.simulation.scene import Scene, plain_scene
 
 from tercel.adapters.simulator.faults import Fault as Planned
 from tercel.adapters.simulator.faults import FaultCode, FaultPlan, When, Where
@@ -181,18 +181,24 @@ def plan_for(codes: tuple[FaultCode, ...], seed: int) -> FaultPlan:
     return FaultPlan(tuple(made), seed)
 
 
+def scene_for(codes: tuple[FaultCode, ...], seed: int) -> Scene:
+    """Where they hurt: cancels are lost where entries are chased in a market that runs."""
+    if C.O9 in codes:
+        return replace(plain_scene(seed, POST_ONLY), eagerness=0.8, haste=2.0)
+    return plain_scene(seed, LIMIT)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.__name__)
 def test_a_broken_session_is_seen(
     mutation: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = MUTATIONS[mutation]
-    row = POST_ONLY if C.O9 in codes else LIMIT
-    sound = play(0, plan_for(codes, 0), plain_scene(0, row), hours=HOURS)
+    sound = play(0, plan_for(codes, 0), scene_for(codes, 0), hours=HOURS)
     assert not sound.failure, f"the sound session breaks too: {sound.failure}"
     mutation(monkeypatch)
     seen = (
-        play(seed, plan_for(codes, seed), plain_scene(seed, row), hours=HOURS).failure
+        play(seed, plan_for(codes, seed), scene_for(codes, seed), hours=HOURS).failure
         for seed in range(SEEDS)
     )
     assert any(seen), "nobody has noticed"

@@ -237,6 +237,18 @@ def test_a_post_only_entry_that_would_cross_waits_for_the_next_bar() -> None:
     assert scene.rows(RefusalRow) == []
 
 
+def test_a_refused_post_only_entry_is_sent_once_at_its_new_price() -> None:
+    """Not at its old one first, only to be cancelled for the chase."""
+    plan = TradePlan(entry="post_only", entry_wait_bars=1, chase_max=3)
+    scene = Scene(Cast(plan=plan))
+    scene.venue.script("place", refused(Fault.WOULD_CROSS, -5022), Slot.ENTRY)
+    scene.bar(ask=Ask())
+    scene.bar(close=100.5)
+    first, again = scene.placed(Slot.ENTRY)
+    assert (first.price, again.price) == (100.0, 100.5)
+    assert scene.of(CancelOrder) == []
+
+
 def test_a_market_entry_that_fills_in_part_is_what_there_is() -> None:
     """The rest is given up, and what filled is protected at its size."""
     scene = Scene()

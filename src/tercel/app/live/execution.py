@@ -9,6 +9,7 @@ known for long enough.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tercel.app.live.alerts import AlertCode
@@ -70,11 +71,13 @@ class Execution:
         for k in range(len(self._parts.desk.rows)):
             self.sync(k)
 
-    def sync_busy(self) -> None:
-        """`sync` of every stream that holds, waits for or has asked for something."""
+    def sync_busy(self, but: Sequence[int] = ()) -> None:
+        """`sync` of every stream that holds, waits for or has asked for something, and is not among
+        `but`.
+        """
         busy = set(self._parts.desk.busy())
         busy.update(order.request.stream for order in self._parts.orders.live())
-        for k in sorted(busy - {STRAY_STREAM}):
+        for k in sorted(busy.difference(but, (STRAY_STREAM,))):
             self.sync(k)
 
     def _sync_slot(self, k: int, slot: Slot) -> None:

@@ -201,11 +201,11 @@ class Session:
         stopped = parts.desk.settle(board, self._asked)
         if stopped != Refusal.NONE:
             self.operator.on_halt(stopped)
-        awake = parts.desk.awake.tolist()
-        self._turns.extend(Decide(event.time_ms, k) for k, decides in enumerate(awake) if decides)
+        awake = [k for k, decides in enumerate(parts.desk.awake.tolist()) if decides]
+        self._turns.extend(Decide(event.time_ms, k) for k in awake)
         self._turns.append(MinuteEnded(event.time_ms))
         self._note_quiet(set(event.series))
-        self.execution.sync_busy()
+        self.execution.sync_busy(but=awake)  # those are looked after as they decide
 
     def _watch(self, board: Any) -> None:
         """Bars nobody acts on still belong to what the account watches of the market."""
