@@ -63,10 +63,10 @@ _READERS = {
 }
 
 
-def values_of(rows: Sequence[JournalRow]) -> list[dict[str, Any]]:
-    """Rows of one kind as values by column."""
+def values_of(rows: Sequence[JournalRow]) -> list[tuple[Any, ...]]:
+    """Rows of one kind as values in the order of the fields."""
     writers = _WRITERS[type(rows[0])].items()
-    return [{name: convert(getattr(row, name)) for name, convert in writers} for row in rows]
+    return [tuple([convert(getattr(row, name)) for name, convert in writers]) for row in rows]
 
 
 def rows_of(kind: type[JournalRow], found: Iterable[Sequence[Any]]) -> tuple[JournalRow, ...]:
