@@ -39,12 +39,13 @@ def step_each(step: Step, crew: Crew, minute: Records, signals: Records, reasons
     `signals` are SIGNAL rows, quiet ones; `reasons` is how many reasons the strategy has.
     """
     for i in range(len(crew.places)):
+        # By key: the same once compiled, and uncompiled a tenth of the cost of an attribute.
         here = minute[crew.series[i]]
-        if not here.present:
+        if not here["present"]:
             continue
         signal = signals[crew.places[i]]
-        step(crew.states[i], here.bar, here.context, crew.params[i], signal)
-        side, reason = signal.side, signal.reason
+        step(crew.states[i], here["bar"], here["context"], crew.params[i], signal)
+        side, reason = signal["side"], signal["reason"]
         if side < -1 or side > 1 or reason < 0 or reason >= reasons:
             return i
     return -1

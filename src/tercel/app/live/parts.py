@@ -101,6 +101,8 @@ class SessionParts:
     """Fills that are booked: `symbol:trade id` and when they were, oldest first."""
     since_ms: int = 0
     """Fills before this moment are booked and no longer remembered."""
+    _seen_since: tuple[int, tuple[str, ...]] | None = None
+    """The last answer of `seen_since`, and to what, while no fill has come."""
 
     def symbol_of(self, k: int) -> str:
         """The symbol that stream `k` trades."""
@@ -166,18 +168,21 @@ class SessionParts:
         When each was is not kept: they are remembered as long as the latest of them could be.
         """
         self.since_ms = since_ms
+        self._seen_since = None
         for key in keys:
             self.seen[key] = since_ms + LATE_FILLS_MS
 
     def seen_since(self, since_ms: int) -> tuple[str, ...]:
         """Booked fills of `since_ms` and later, oldest first."""
-        found = []
-        for key, time in reversed(self.seen.items()):
-            if time < since_ms - LATE_FILLS_MS:
-                break  # remembered as they came: those before it are older still
-            if time >= since_ms:
-                found.append(key)
-        return tuple(reversed(found))
+        if self._seen_since is None or self._seen_since[0] != since_ms:
+            found = []
+            for key, time in reversed(self.seen.items()):
+                if time < since_ms - LATE_FILLS_MS:
+                    break  # remembered as they came: those before it are older still
+                if time >= since_ms:
+                    found.append(key)
+            self._seen_since = since_ms, tuple(reversed(found))
+        return self._seen_since[1]
 
     def pass_over(self, fills: tuple[VenueFill, ...]) -> None:
         """Fills of before the first start: the wallet that the ledger begins with has them."""
@@ -189,6 +194,7 @@ class SessionParts:
         if key in self.seen:
             return False
         self.seen[key] = time
+        self._seen_since = None
         if len(self.seen) > self.rules.session.seen_fills_max:
             del self.seen[next(iter(self.seen))]
         return True

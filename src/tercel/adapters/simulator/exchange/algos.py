@@ -156,6 +156,10 @@ class AlgoStore:
         """The one with that id or client id."""
         return self._by_id.get(ref) if isinstance(ref, int) else self._by_client.get(ref)
 
+    def has_waiting(self, symbol: str) -> bool:
+        """Whether anything of the symbol waits."""
+        return bool(self._waiting.get(symbol))
+
     def waiting(self, symbol: str) -> list[Conditional]:
         """The symbol's waiting ones, oldest first: a copy."""
         found = self._waiting.get(symbol)

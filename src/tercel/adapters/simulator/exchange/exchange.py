@@ -259,8 +259,9 @@ class Exchange:
         state = self._state
         state.quotes[symbol].set_price(price, state.instruments[symbol].tick_size)
         match_book(state, self._engine, symbol, now_ms)
-        self._conditionals.on_price(symbol, price, WorkingType.CONTRACT_PRICE, now_ms)
-        self._conditionals.on_price(symbol, price, WorkingType.MARK_PRICE, now_ms)
+        if self._conditionals.store.has_waiting(symbol):
+            self._conditionals.on_price(symbol, price, WorkingType.CONTRACT_PRICE, now_ms)
+            self._conditionals.on_price(symbol, price, WorkingType.MARK_PRICE, now_ms)
         self._liquidator.check(symbol, now_ms)
 
     def watched_prices(self, symbol: str) -> list[Decimal]:

@@ -76,8 +76,9 @@ def symbol_margin(state: State, position: Position) -> SymbolMargin:
         return SymbolMargin(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
     mark = state.mark(symbol)
     notional = position.quantity * mark
-    own = in_units(abs(notional) / position.leverage)
-    whole = in_units(exposure(notional, resting[BUY], resting[SELL]) / position.leverage)
+    whole = own = in_units(abs(notional) / position.leverage)
+    if resting[BUY] or resting[SELL]:
+        whole = in_units(exposure(notional, resting[BUY], resting[SELL]) / position.leverage)
     return SymbolMargin(
         notional=in_units(notional),
         unrealised=position.unrealised(mark),
