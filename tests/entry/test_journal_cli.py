@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.entry.conftest import Run
+from tests.entry.running_session import Session, running
 from tests.journal_rows import row, rows, step
 
 from tercel import bootstrap
@@ -18,11 +19,14 @@ from tercel.domain.journal import (
     TABLES,
     AlertRow,
     EvaluationRow,
+    IntentRow,
     JournalRow,
     OrderRow,
     PositionRow,
+    RefusalRow,
     SessionEndRow,
     SessionRow,
+    SignalRow,
     TradeRow,
 )
 from tercel.domain.times import parse_time
@@ -79,11 +83,37 @@ def test_sessions_with_their_ends(run: Run, tmp_path: Path) -> None:
     assert first[:4] == ["s1", "2024-06-25", "13:30:01.007", "paper"]
     assert first[-5:] == ["2024-06-25", "13:31:01.007", "asked", "to", "stop"]
     assert second[:3] == ["s2", "2024-06-25", "13:32:01.007"]
-    assert second[-1] == "1m"
+    assert " ".join(second).endswith("1m killed: wrote no end")
     _, out, _ = run("journal sessions --json")
     one, two = [json.loads(line) for line in out.splitlines()]
     assert (one["exit_code"], one["end_ms"], one["image"]) == (0, MOMENT + 60_000, "/w==")
     assert (two["exit_code"], two["end_ms"]) == (None, None)
+    assert (one["is_running"], two["is_running"]) == (False, False)
+
+
+def test_a_session_that_runs_is_told_from_a_killed_one(run: Run, tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        [session("s0"), session("s1a2b3"), dataclasses.replace(session("s2"), mode="replay")],
+    )
+    with running(tmp_path / "session", Session()):
+        _, out, _ = run("journal sessions")
+        told = [json.loads(line) for line in run("journal sessions --json")[1].splitlines()]
+        shared = f"--set journal.url=sqlite:///{tmp_path}/session/journal.sqlite"
+        elsewhere = [
+            json.loads(line) for line in run(f"journal sessions --json {shared}")[1].splitlines()
+        ]
+    killed, lives, replay = [
+        line.strip()
+        for line in out.splitlines()
+        if line.split()[:1] in (["s0"], ["s1a2b3"], ["s2"])
+    ]
+    assert killed.endswith("killed: wrote no end")
+    assert lives.endswith(" running")
+    assert replay.endswith("still plays, or stopped")
+    assert [each["is_running"] for each in told] == [False, True, None]
+    assert [each["is_running"] for each in elsewhere] == [None, True, None]
+    assert elsewhere[0]["why"] == "killed, or runs elsewhere"
 
 
 def test_the_latest_rows_of_every_session_or_of_one(run: Run, tmp_path: Path) -> None:
@@ -123,9 +153,49 @@ def test_rows_of_a_symbol(run: Run, tmp_path: Path) -> None:
     assert len(out.splitlines()) == 1
     code, out, _ = run("journal orders --symbol ETHUSDT")
     assert (code, out.strip()) == (0, "no orders on ETHUSDT yet")
-    code, _, err = run("journal signals --symbol BTCUSDT")
+    code, _, err = run("journal equity --symbol BTCUSDT")
     assert code == 2
-    assert err.startswith("error: signals --symbol BTCUSDT: they do not name a symbol")
+    assert err.startswith("error: equity --symbol BTCUSDT: they do not name a symbol")
+
+
+def of_streams(name: str, *streams: tuple[str, str]) -> SessionRow:
+    """A session whose streams are these (symbol, strategy)."""
+    labels = [{"label": {"symbol": symbol, "strategy": strategy}} for symbol, strategy in streams]
+    return dataclasses.replace(session(name), configuration=json.dumps({"streams": labels}))
+
+
+def test_numbers_of_streams_are_shown_as_symbol_and_strategy(run: Run, tmp_path: Path) -> None:
+    """An order of an earlier session works for a stream of that one; a stray one has its intent."""
+    earlier = of_streams("s1", ("SOLUSDT", "momentum"))
+    now = of_streams("s2", ("BTCUSDT", "three_r"), ("ETHUSDT", "vwap_rsi"))
+    given = [
+        row(kind, 2, "s2", stream=stream, side=1)
+        for kind in (SignalRow, RefusalRow)
+        for stream in (0, 1)
+    ]
+    orders = [
+        row(OrderRow, number, "s2", client_id=client_id)
+        for number, client_id in enumerate(("t-s2-1-0-1", "t-s1-0-1-7", "t-s2-999-2-3"))
+    ]
+    stray = row(IntentRow, 3, "s2", client_id="t-s2-999-2-3", symbol="XRPUSDT")
+    written(tmp_path, [earlier, now, *given, stray, *orders])
+
+    def told(words: str) -> list[tuple[str, str]]:
+        code, out, _ = run(f"journal {words} --json")
+        assert code == 0
+        found = [json.loads(line) for line in out.splitlines()]
+        return [(each["symbol"], each["strategy"]) for each in found]
+
+    for kind in ("signals", "refusals"):
+        assert told(kind) == [("BTCUSDT", "three_r"), ("ETHUSDT", "vwap_rsi")]
+        assert told(f"{kind} --symbol ETHUSDT") == [("ETHUSDT", "vwap_rsi")]
+        _, out, _ = run("journal", kind, "s2")
+        assert "ETHUSDT" in out
+        assert "vwap_rsi" in out
+        assert "Stream" not in out
+    assert told("orders") == [("ETHUSDT", "vwap_rsi"), ("SOLUSDT", "momentum"), ("XRPUSDT", "")]
+    assert told("orders --symbol SOLUSDT") == [("SOLUSDT", "momentum")]
+    assert told("orders --symbol XRPUSDT") == [("XRPUSDT", "")]
 
 
 def test_nothing_yet_and_an_unknown_session(run: Run, tmp_path: Path) -> None:
@@ -227,6 +297,55 @@ def test_a_table_can_be_read_on_80_columns(
     assert "left out" not in out
     if "time_ms" in COLUMNS[kind].split():
         assert "2024-06-26 13:30:01.007" in out
+
+
+def test_trades_of_desks_and_sessions_are_told_apart_on_80_columns(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part says whose it is; its rows are in their order, and no price is lost."""
+    first, _ = busy(Kind.TRADES)
+    assert isinstance(first, TradeRow)
+    plain = dataclasses.replace(
+        first, strategy="three_r", symbol="BTCUSDT", quantity=0.011, net_quote=-12.5,
+        entry_price=60150.1, exit_price=60040.2,
+    )  # fmt: skip
+    given = [
+        dataclasses.replace(plain, session_id=name, desk=desk, net_quote=net)
+        for name, desk, net in (
+            ("s1", "main", 1.25), ("s1", "shadow", 2.25), ("s2", "main", 3.25), ("s1", "main", 4.25)
+        )
+    ]  # fmt: skip
+    other = dataclasses.replace(
+        plain, strategy="trend_reversion", exit_time=plain.exit_time + 86_400_000
+    )
+    written(
+        tmp_path,
+        [session("s1"), session("s2"), *given, dataclasses.replace(other, session_id="s2")],
+    )
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run("journal trades")
+    assert code == 0
+    parts: dict[str, list[str]] = {}
+    heading = ""
+    for line in out.splitlines():
+        if line.startswith("desk "):
+            heading = line.strip()
+        elif "60150.1" in line:
+            parts.setdefault(heading, []).append(line)
+    nets = {
+        heading: [
+            next(word for word in line.split() if word.endswith((".25", ".50"))) for line in lines
+        ]
+        for heading, lines in parts.items()
+    }
+    assert nets == {
+        "desk main, session s1": ["1.25", "4.25"],
+        "desk shadow, session s1": ["2.25"],
+        "desk main, session s2": ["3.25", "-12.50"],
+    }
+    assert "three_r" in out
+    assert "trend_reversion" in out
+    assert out.count("60040.2") == 5
 
 
 def test_what_every_row_has_is_said_once_where_room_is_short(

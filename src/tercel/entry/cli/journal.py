@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 from base64 import b64encode
-from dataclasses import asdict, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tercel.app.ports import Journal
-    from tercel.domain.journal import JournalRow
+    from tercel.domain.settings import Settings
+    from tercel.entry.cli.journal_rows import Asked
 
 EPILOG = """Examples:
 
@@ -61,11 +61,12 @@ COLUMNS: dict[Kind, str] = {
     Kind.SESSIONS: "session_id time_ms mode venue strategies symbols timeframe end_ms why",
     Kind.TRADES: "exit_time desk strategy symbol side quantity entry_price exit_price net_quote "
     "exit_reason",
-    Kind.SIGNALS: "time_ms stream side price stop_distance target_distance score reason",
-    Kind.REFUSALS: "time_ms stream side refusal",
+    Kind.SIGNALS: "time_ms symbol strategy side price stop_distance target_distance score reason",
+    Kind.REFUSALS: "time_ms symbol strategy side refusal",
     Kind.EVALUATIONS: "time_ms strategy symbol side score decision refusal reason",
     Kind.INTENTS: "time_ms client_id action symbol side kind quantity price trigger_price reason",
-    Kind.ORDERS: "time_ms client_id phase filled_quantity venue_id code text round_trip_ms",
+    Kind.ORDERS: "time_ms client_id symbol strategy phase filled_quantity venue_id code text "
+    "round_trip_ms",
     Kind.FILLS: "time_ms desk symbol side price quantity fee_quote is_maker kind client_id",
     Kind.POSITIONS: "time_ms symbol side quantity entry_price mark_price stop_price "
     "unrealised_quote",
@@ -73,25 +74,22 @@ COLUMNS: dict[Kind, str] = {
     Kind.BREAKERS: "time_ms breaker action",
     Kind.FEEDS: "time_ms stream is_up detail",
     Kind.SCORES: "time_ms name value",
-    Kind.ALERTS: "time_ms level code text stream",
+    Kind.ALERTS: "time_ms level code text",
 }
 """What a table shows; --json has every field."""
 SPARE: dict[Kind, str] = {
     Kind.SESSIONS: "timeframe venue end_ms strategies",
-    Kind.TRADES: "strategy desk",
-    Kind.SIGNALS: "score target_distance stream",
+    Kind.TRADES: "desk session_id quantity strategy",
+    Kind.SIGNALS: "score target_distance strategy",
     Kind.EVALUATIONS: "score strategy",
-    Kind.INTENTS: "reason kind symbol",
-    Kind.ORDERS: "venue_id code round_trip_ms",
-    Kind.FILLS: "client_id desk kind is_maker symbol",
+    Kind.INTENTS: "session_id reason kind symbol",
+    Kind.ORDERS: "session_id venue_id code round_trip_ms strategy symbol",
+    Kind.FILLS: "kind client_id is_maker desk",
     Kind.POSITIONS: "mark_price",
-    Kind.EQUITY: "exposure_quote",
-    Kind.ALERTS: "stream level",
+    Kind.EQUITY: "exposure_quote desk",
+    Kind.ALERTS: "level",
 }
-"""What of it a narrow terminal can do without, the least needed first."""
-WITHOUT_SYMBOL = "they do not name a symbol; leave --symbol out, or ask for evaluations or trades"
-FIRST_LOOK = 16
-"""Where rows are picked by their symbol, so many times the wanted number is read at first."""
+"""What of it goes where a terminal is narrow, the first one first; the session last of all."""
 
 
 def journal(
@@ -116,15 +114,17 @@ def journal(
     """Show what sessions wrote into the journal: oldest first, times in UTC.
 
     The journal is the one of the settings (`journal.url`, else a file in `session.folder`), and may
-    be read while a session writes it. A terminal too narrow for every column gets the ones most
-    needed, with a line that names the others.
+    be read while a session writes it. On a terminal too narrow for every column the rows are parted
+    by desk, session and strategy, and what has no room even then is named in a line.
     """
     from tercel import bootstrap
     from tercel.bootstrap.live import session_folder, with_folder
+    from tercel.entry.cli.journal_rows import Asked
 
     settings = with_folder(bootstrap.load_settings(config, overrides or ()), folder)
     opened = bootstrap.open_journal(settings.journal.url, session_folder(settings), create=False)
-    found = asyncio.run(_read(opened, kind, session, symbol, last or None))
+    asked = Asked(kind.table, str(kind), session, symbol, last or None)
+    found = asyncio.run(_read(opened, kind, asked, settings))
     if as_json:
         for row in found:
             typer.echo(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False))
@@ -138,61 +138,20 @@ def journal(
 
 
 async def _read(
-    opened: Journal, kind: Kind, session: str | None, symbol: str | None, last: int | None
+    opened: Journal, kind: Kind, asked: Asked, settings: Settings
 ) -> list[dict[str, Any]]:
     """The rows asked for as values by field. Raises UserError for a session that there is not."""
-    from tercel.domain.errors import UserError
+    from tercel.bootstrap.live import session_folder
+    from tercel.entry.cli.journal_rows import add_ends, read_rows
 
     try:
-        if symbol is None:
-            rows: Sequence[JournalRow] = await opened.read(kind.table, session, limit=last)
-        else:
-            rows = await _of_symbol(opened, kind, session, symbol, last)
-        found = [asdict(row) for row in rows]
-        if session is not None and not found:
-            sessions = [each.session_id for each in await opened.read("session")]
-            if session not in sessions:
-                known = ", ".join(sessions[-8:]) or "none yet"
-                raise UserError(f"no session {session!r} in the journal; the latest: {known}")
+        found = await read_rows(opened, asked)
         if kind is Kind.SESSIONS:
-            ends = {each.session_id: asdict(each) for each in await opened.read("session_end")}
-            for row in found:
-                end = ends.get(row["session_id"], {})
-                row["end_ms"] = end.get("time_ms")
-                row["exit_code"] = end.get("exit_code")
-                row["why"] = end.get("why", "")
+            folder, is_shared = session_folder(settings), bool(settings.journal.url)
+            await add_ends(opened, found, folder, is_shared=is_shared)
     finally:
         await opened.close()
     return found
-
-
-async def _of_symbol(
-    opened: Journal, kind: Kind, session: str | None, symbol: str, last: int | None
-) -> Sequence[JournalRow]:
-    """The latest rows of a symbol; an order has that of its intent."""
-    from tercel.domain.errors import UserError
-    from tercel.domain.journal import TABLES
-
-    key, wanted = "symbol", {symbol}
-    if kind is Kind.ORDERS:
-        key = "client_id"
-        intents = await opened.read("intent", session)
-        wanted = {_value(row, key) for row in intents if _value(row, "symbol") == symbol}
-    elif "symbol" not in {field.name for field in fields(TABLES[kind.table])}:
-        raise UserError(f"{kind} --symbol {symbol}: {WITHOUT_SYMBOL}")
-    look = None if last is None else last * FIRST_LOOK
-    while True:
-        rows = await opened.read(kind.table, session, limit=look)
-        picked = [row for row in rows if _value(row, key) in wanted]
-        if last is None or look is None:
-            return picked
-        if len(picked) >= last or len(rows) < look:
-            return picked[-last:]
-        look *= FIRST_LOOK
-
-
-def _value(row: JournalRow, name: str) -> str:
-    return str(getattr(row, name))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +173,7 @@ def _show(kind: Kind, rows: Sequence[dict[str, Any]], *, with_session: bool) -> 
     spare = SPARE.get(kind, "").split()
     if with_session and "session_id" not in names:
         names.insert(0, "session_id")
-        # A client id has its session in it.
-        spare.insert(0 if "client_id" in names else len(spare), "session_id")
+        if "session_id" not in spare:
+            spare.append("session_id")
     sides = ("buy", "sell") if kind in (Kind.INTENTS, Kind.FILLS) else ("long", "short")
     show_rows(terminal.console(), Wanted(tuple(names), tuple(spare), sides), rows)

@@ -2,7 +2,9 @@
 
 Where it is wide enough, every column is shown, times with their date. Where it is not, in this
 order: empty columns go, what is the same in every row is said once, above the table, and times and
-amounts get shorter; then columns are left out, the least needed first, and named below. Texts wrap.
+amounts get shorter; then columns go, the least needed first. Those that tell whose a row is (its
+session, desk, strategy, symbol) part the table and are said above each part; others are left out,
+and named below. Texts wrap.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ SAID_ONCE = frozenset(
      "desk", "kind"}
 )  # fmt: skip
 """Columns that may be said above the table where every row has the same."""
+PARTING = frozenset({"session_id", "desk", "strategy", "symbol"})
+"""Columns that tell whose a row is: where they have no room, they part the table."""
 TEXT_WIDTH_MIN = 24
 """A text that wraps keeps so much room."""
 GAP, NARROW_GAP = 3, 2
@@ -43,7 +47,7 @@ class Wanted:
     names: tuple[str, ...]
     """Columns, in their order."""
     spare: tuple[str, ...]
-    """Those that can be left out, the least needed first."""
+    """Those that can go, the first one first."""
     sides: tuple[str, str]
     """What +1 and -1 are called."""
 
@@ -58,7 +62,16 @@ class _Look:
     has_ms: bool = True
     said: str = ""
     """What is said above."""
+    parted_by: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+    def without(self, name: str) -> _Look:
+        """The same without a column."""
+        names = tuple(each for each in self.names if each != name)
+        # A client id has its session in it.
+        if name in PARTING and not (name == "session_id" and "client_id" in names):
+            return replace(self, names=names, parted_by=(*self.parted_by, name))
+        return replace(self, names=names, left_out=(*self.left_out, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,10 @@ def show_rows(console: Console, wanted: Wanted, rows: Sequence[dict[str, Any]]) 
             break
     if look.said:
         console.print(look.said, style="dim", markup=False, highlight=False)
-    console.print(_table(columns, len(rows), console.width, is_short=short))
+    for heading, places in _parts(look, rows).items():
+        if heading:
+            console.print(heading, style="bold", markup=False, highlight=False)
+        console.print(_table(columns, places, console.width, is_short=short))
     if look.left_out:
         names = ", ".join(_head(name).lower() for name in look.left_out)
         console.print(
@@ -115,12 +131,17 @@ def _looks(wanted: Wanted, rows: Sequence[dict[str, Any]]) -> Iterator[_Look]:
     yield look
     for name in wanted.spare:
         if name in look.names:
-            look = replace(
-                look,
-                names=tuple(each for each in look.names if each != name),
-                left_out=(*look.left_out, name),
-            )
+            look = look.without(name)
             yield look
+
+
+def _parts(look: _Look, rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
+    """Places of the rows of each part by its heading, parts in the order in which they begin."""
+    found: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        heading = ", ".join(f"{_head(name).lower()} {row[name] or '-'}" for name in look.parted_by)
+        found.setdefault(heading, []).append(place)
+    return found
 
 
 def _has_value(name: str, row: dict[str, Any]) -> bool:
@@ -146,7 +167,10 @@ def _needs(columns: Sequence[_Column], *, is_short: bool, folds_heads: bool) -> 
     return 1 + sum(column.width(folds_head=folds_heads) + gap for column in columns)
 
 
-def _table(columns: Sequence[_Column], count: int, width: int, *, is_short: bool) -> Table:
+def _table(
+    columns: Sequence[_Column], places: Sequence[int], width: int, *, is_short: bool
+) -> Table:
+    """The rows at `places`; the columns of all parts stand below each other."""
     from rich.markup import escape
 
     numeric = tuple(
@@ -159,7 +183,7 @@ def _table(columns: Sequence[_Column], count: int, width: int, *, is_short: bool
         for shown, column in zip(made.columns, columns, strict=True):
             if column.name not in TEXTS:
                 shown.width = column.width(folds_head=folds)
-    for place in range(count):
+    for place in places:
         made.add_row(*(escape(column.cells[place]) for column in columns))
     return made
 
