@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,11 @@ def test_a_replay_equals_the_backtest_and_names_its_session(run: Run, tmp_path: 
     number = told.split("session ")[-1].split(":")[0]
     code, shown, _ = run(f"journal sessions --folder {tmp_path / 'session'} --json")
     assert code == 0
-    assert number in shown
+    row = json.loads(shown)
+    assert row["session_id"] == number
+    # Both are dated by the bars: from the open of the first to the close of the last.
+    bars = int(told.split(" bars,")[0].split()[-1].replace(",", ""))
+    assert row["end_ms"] - row["time_ms"] == bars * 60_000
 
 
 def test_a_replay_without_a_journal_leaves_nothing(run: Run, tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ async def _live_session(
     feed = _feed(settings, choice, governor, moment)
     try:
         rules = await _rules(feed, choice)
+        begun_ms = await _venue_ms(feed, clock)
         plan = live_plan(settings, choice.request, rules)
         prepare_kernels(plan)
         venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
@@ -214,7 +215,7 @@ async def _live_session(
         await feed.close()
         raise
     around = replace(around, lease=lease)
-    row = session_row(session, settings, clock.now_ms())
+    row = session_row(session, settings, begun_ms)
     return LiveSession(Runner(session, around, told), row, around, folder, notices)
 
 
@@ -227,6 +228,16 @@ async def _rules(feed: MarketFeed, choice: LiveChoice) -> Mapping[str, Instrumen
             f"{choice.request.venue} cannot be reached ({error}); `tercel run --replay` needs no "
             "network, `tercel venue` is an exchange on this machine"
         ) from error
+
+
+async def _venue_ms(feed: CcxtFeed, clock: Clock) -> int:
+    """Now, as all in the journal is dated. Where the venue does not tell its time, ours:
+    its clock warns of that once it runs.
+    """
+    try:
+        return await feed.time_ms()
+    except VenueError:
+        return clock.now_ms()
 
 
 def _session_rules(settings: Settings, choice: LiveChoice, venue: str) -> SessionRules:

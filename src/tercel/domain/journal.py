@@ -15,6 +15,7 @@ class SessionRow:
 
     session_id: str
     time_ms: int
+    """By the venue's clock, of a replay by its bars, as all times of a journal."""
     mode: str
     venue: str
     strategies: str

@@ -31,7 +31,7 @@ from tercel.app.promotion import (
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import live, open_promotions, permission
 from tercel.domain.commands import Command
-from tercel.domain.errors import LeaseLostError, StorageError, UserError
+from tercel.domain.errors import LeaseLostError, StorageError, UserError, VenueError
 from tercel.domain.events import Event
 from tercel.domain.session_state import SessionState
 from tercel.domain.settings import InstrumentSettings, Settings
@@ -228,6 +228,20 @@ async def test_paper_is_dated_by_its_market(tmp_path: Path, outside: Outside) ->
     assert await made.around.clock.start()
     assert made.around.clock.now_ms() == MARKET_MS
     assert await made.around.venue.time_ms() == MARKET_MS
+
+
+async def test_a_session_s_row_is_dated_by_the_venue_as_its_end_is(
+    tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await start(tmp_path, replace(CHOICE, mode="paper"))
+    assert made.row.time_ms == MARKET_MS
+
+    async def silent() -> int:
+        raise VenueError("no answer")
+
+    monkeypatch.setattr(outside, "time_ms", silent)
+    made = await start(tmp_path, replace(CHOICE, mode="paper"))
+    assert made.row.time_ms == VirtualClock().now_ms()
 
 
 async def test_the_feed_is_closed_where_the_session_cannot_be_made(

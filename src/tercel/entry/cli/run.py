@@ -197,7 +197,9 @@ async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool)
     number = session_id(desk.clock.now_ms())
     replay = replay_session(desk.settings, prepared, number, rehearsal.told)
     try:
-        first = session_row(replay.session, desk.settings, desk.clock.now_ms())
+        # Dated as all else that a replay journals: by its bars.
+        begins_ms = min(int(spec.series.bars["open_time"][0]) for spec in prepared.specs)
+        first = session_row(replay.session, desk.settings, begins_ms)
         played = await rehearsal.play(replay, first, desk.progress)
         if keeps:
             console.print(
