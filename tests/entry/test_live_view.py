@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from tests.live_status import (
     NOW_MS,
@@ -18,6 +21,7 @@ from tests.live_status import (
     with_changes,
 )
 
+from tercel.adapters.ccxt.precision import VenueRules
 from tercel.app.live.status_records import (
     BreakersStatus,
     CoolDownStatus,
@@ -31,7 +35,7 @@ from tercel.entry.cli.live_view import (
     open_view,
     picture,
 )
-from tercel.entry.cli.session_words import clean, lasted, switches_line
+from tercel.entry.cli.session_words import clean, lasted, number, on_tick, switches_line
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -271,6 +275,34 @@ def test_what_every_trade_tells_does_not_push_out_a_warning() -> None:
     text = shown(with_changes(full_status(), alerts=(an_alert(1), *routine)))
     assert "WARNING PAUSED" in text
     assert "EVALUATION_RESUMED" not in text
+
+
+@given(
+    price=st.floats(0.001, 100_000.0),
+    tick=st.sampled_from([0.1, 0.01, 0.5, 0.001, 0.00001, 1.0]),
+    side=st.sampled_from([1, -1]),
+)
+def test_prices_of_orders_are_shown_as_the_venue_gets_them(
+    price: float, tick: float, side: int
+) -> None:
+    grain = Decimal(repr(tick))
+    sent = VenueRules("S", grain, grain, grain, grain, Decimal(0), True).trigger_price(price, side)
+    assert on_tick(price, tick, side) == number(float(sent))
+
+
+def test_stops_and_targets_are_shown_on_their_tick() -> None:
+    """The core thinks in finer prices: a long's exits are sells, which go up, a short's go down."""
+    fine = dataclasses.replace(
+        a_position(), stop_price=59_900.0321, target_prices=(60_200.4567,), trail_price=60_050.1501
+    )
+    order = dataclasses.replace(full_status().orders[0], price=None, trigger_price=59_900.0321)
+    status = with_changes(full_status(), positions=(fine,), orders=(order,))
+    told = words(shown(status))
+    assert "stop 59900.1 targets 60200.5 trail 60050.2" in told
+    assert "BTCUSDT stop sell 0.25 stop 59900.1" in told
+    short = dataclasses.replace(fine, direction="short")
+    told = words(shown(with_changes(status, positions=(short,))))
+    assert "stop 59900 targets 60200.4 trail 60050.1" in told
 
 
 def test_a_stop_that_does_not_rest_is_shouted() -> None:

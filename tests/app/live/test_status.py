@@ -88,6 +88,8 @@ def test_an_open_position() -> None:
     told = scene.position()
     assert (told.strategy, told.symbol, told.direction) == ("told0", "BTCUSDT", "long")
     assert (told.quantity, told.entry_price, told.mark_price) == (1.0, 100.0, 105.0)
+    assert (told.tick_size, scene.look().orders[0].tick_size) == (0.1, 0.1)
+    assert kept_status_of(scene.session.kept).positions[0].tick_size == 0.1
     assert (told.stop_price, told.stop_rests) == (90.0, True)
     assert told.target_prices == (120.0,)
     assert told.trail_price is None

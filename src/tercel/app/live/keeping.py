@@ -182,6 +182,15 @@ def active_positions(
     return tuple(made)
 
 
+def kept_ticks(image: KernelImage | None) -> dict[tuple[str, str], float]:
+    """Tick sizes by (strategy, symbol); none where the bytes are of another version."""
+    if image is None or image.fingerprint != _FINGERPRINT:
+        return {}
+    ticks = np.frombuffer(image.streams, STREAM)["instrument"]["tick_size"].tolist()
+    names = [label.split(" ") for label in image.labels]
+    return {(each[0], each[2]): tick for each, tick in zip(names, ticks, strict=True)}
+
+
 def _resting_id(orders: Sequence[SavedOrder], k: int, slot: Slot) -> str:
     """Client id of the latest order that rests in a slot; empty: none does."""
     for order in reversed(orders):

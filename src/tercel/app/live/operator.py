@@ -34,7 +34,7 @@ def positions_told(parts: SessionParts) -> str:
         side = "long" if position.side > 0 else "short"
         told.append(
             f"{parts.symbol_of(k)} {side} {float(position.quantity):g}, stop "
-            f"{float(stop.price):g} {'rests' if rests else 'is not known to rest'}"
+            f"{float(stop.price):.10g} {'rests' if rests else 'is not known to rest'}"
         )
     return "; ".join(told)
 

@@ -15,6 +15,7 @@ import numpy as np
 from tercel.app.live.breaker_status import breakers_of
 from tercel.app.live.desk import Desk
 from tercel.app.live.health import FeedHealth
+from tercel.app.live.keeping import kept_ticks
 from tercel.app.live.latency import Latency
 from tercel.app.live.recent import Recent
 from tercel.app.live.session import Session
@@ -175,6 +176,7 @@ def positions_of(session: Session) -> Iterator[PositionStatus]:
             symbol=parts.symbol_of(k),
             direction="long" if side > 0 else "short",
             quantity=quantity,
+            tick_size=float(stream.instrument.tick_size),
             entry_time_ms=int(position.entry_time),
             entry_price=float(position.entry_price),
             mark_price=mark,
@@ -213,6 +215,7 @@ def _known(value: Any) -> float | None:
 def _order(session: Session, order: WorkingOrder) -> OrderStatusNow:
     request, streams = order.request, session.parts.plan.streams
     is_ours = request.stream != STRAY_STREAM and request.stream < len(streams)
+    traded_by = session.parts.plan.streams_of(request.symbol)
     return OrderStatusNow(
         client_id=request.client_id,
         symbol=request.symbol,
@@ -223,6 +226,7 @@ def _order(session: Session, order: WorkingOrder) -> OrderStatusNow:
         phase=order.phase.value,
         quantity=request.quantity,
         left=order.left,
+        tick_size=session.parts.desk.ticks[traded_by[0]] if traded_by else 0.0,
         price=request.price,
         trigger_price=request.trigger_price,
         is_reduce_only=request.reduce_only,
@@ -253,6 +257,7 @@ def _refusals(streams: Any) -> tuple[RefusalCount, ...]:
 
 def kept_status_of(state: SessionState) -> KeptStatus:
     """What a state store tells while no session runs."""
+    ticks = kept_ticks(state.kernel)
     return KeptStatus(
         session_id=state.session_id,
         mode=state.mode,
@@ -274,6 +279,7 @@ def kept_status_of(state: SessionState) -> KeptStatus:
                 strategy=each.strategy,
                 direction=each.direction,
                 quantity=each.position_size,
+                tick_size=ticks.get((each.strategy, each.symbol), 0.0),
                 entry_time_ms=each.entry_time_utc,
                 entry_price=each.entry_price,
                 stop_price=_price(each.stop_price),

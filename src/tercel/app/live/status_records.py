@@ -99,11 +99,13 @@ class PositionStatus:
     """long or short."""
     quantity: float
     """Base, open now."""
+    tick_size: float
+    """The venue gets stop and targets rounded to it."""
     entry_time_ms: int
     entry_price: float
     mark_price: float
     stop_price: float | None
-    """Where it should rest; None: there is none yet."""
+    """Where it should rest, as the core wants it; None: there is none yet."""
     stop_rests: bool
     """Whether the venue has said that it does."""
     target_prices: tuple[float, ...]
@@ -137,6 +139,8 @@ class OrderStatusNow:
     quantity: float
     left: float
     """Base that no booked fill has taken."""
+    tick_size: float
+    """The venue gets prices rounded to it; 0: not known."""
     price: float | None
     trigger_price: float | None
     is_reduce_only: bool
@@ -297,6 +301,8 @@ class KeptPosition:
     strategy: str
     direction: str
     quantity: float
+    tick_size: float
+    """0: not known."""
     entry_time_ms: int
     entry_price: float
     stop_price: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tercel.domain.times import to_datetime
-from tercel.entry.cli.session_words import money, number
+from tercel.entry.cli.session_words import exit_price, money, number
 
 if TYPE_CHECKING:
     from tercel.app.live.status_records import KeptPosition, KeptStatus
@@ -45,7 +45,8 @@ def _position(each: KeptPosition) -> tuple[str, str]:
     return (
         f"  {each.symbol} {each.direction} {number(each.quantity)} {each.strategy}  from "
         f"{number(each.entry_price)} at {_moment(each.entry_time_ms)}",
-        f"    stop {number(each.stop_price)} ({order})  target {number(each.target_price)}",
+        f"    stop {exit_price(each, each.stop_price)} ({order})  target "
+        f"{exit_price(each, each.target_price)}",
     )
 
 

@@ -18,11 +18,13 @@ from tercel.entry.cli.session_words import (
     clean,
     clock,
     decision_line,
+    exit_price,
     is_trading,
     lasted,
     money,
     money_lines,
     number,
+    on_tick,
     opened_line,
     outage_line,
     switches_line,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         AlertStatus,
         BreakerStatus,
         FeedStatus,
+        OrderStatusNow,
         PositionStatus,
         SessionStatus,
         TradeStatus,
@@ -316,13 +319,14 @@ def _position(each: PositionStatus) -> tuple[Text, Text]:
     )
     first.append(f"  gross {money(each.gross_quote)} net ", "not bold")
     first.append(money(each.net_quote), _signed(each.net_quote))
-    second = _text(f"  stop {number(each.stop_price)}")
+    second = _text(f"  stop {exit_price(each, each.stop_price)}")
     if not each.stop_rests:
         second.append(" DOES NOT REST", "bold red")
     if each.target_prices:
-        second.append(f"  targets {' '.join(map(number, each.target_prices))}")
+        targets = (exit_price(each, price) for price in each.target_prices)
+        second.append(f"  targets {' '.join(targets)}")
     if each.trail_price is not None:
-        second.append(f"  trail {number(each.trail_price)}")
+        second.append(f"  trail {exit_price(each, each.trail_price)}")
     if each.liquidation_price is not None and each.liquidation_fraction is not None:
         away = f"{100 * each.liquidation_fraction:.1f} % away"
         second.append(f"  liquidation {number(each.liquidation_price)}, {away}")
@@ -333,10 +337,15 @@ def _orders(status: SessionStatus) -> list[Text]:
     return [
         _text(
             f"{each.symbol} {each.slot} {each.side} {number(each.left)} {each.kind} "
-            f"{number(each.trigger_price if each.price is None else each.price)} {each.phase}"
+            f"{_asked_price(each)} {each.phase}"
         )
         for each in status.orders
     ]
+
+
+def _asked_price(order: OrderStatusNow) -> str:
+    price = order.trigger_price if order.price is None else order.price
+    return on_tick(price, order.tick_size, 1 if order.side == "buy" else -1)
 
 
 def _feeds(status: SessionStatus) -> list[Text]:

@@ -5,6 +5,8 @@ Also how times, spans, amounts and texts of others are written wherever a sessio
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tercel.domain.times import to_datetime
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
         AlertStatus,
         CoolDownStatus,
         DecisionStatus,
+        KeptPosition,
         OutageStatus,
         PositionStatus,
         SessionStatus,
@@ -27,6 +30,8 @@ REASONS = {
     "unhealthy_feed": "positions and orders cannot be read",
 }
 """What a refusal means for a whole session."""
+TICK_TOLERANCE = 1e-6
+"""Ticks by which a price may be off its grid and still count as on it."""
 FEW = 5
 """Symbols that are named; more are counted."""
 ENDED = "SESSION_ENDED"
@@ -123,7 +128,7 @@ def _left(status: SessionStatus, each: PositionStatus) -> str:
     if status.mode != "live":
         return f"{what}: on paper, closed at its last price at the next start"
     if each.stop_rests:
-        return f"{what}: its stop rests at the venue at {number(each.stop_price)}"
+        return f"{what}: its stop rests at the venue at {exit_price(each, each.stop_price)}"
     return f"{what}: NO STOP IS KNOWN TO REST: look at the venue"
 
 
@@ -206,8 +211,8 @@ def opened_line(position: PositionStatus, *, since_ms: int = 0) -> str:
     verb = "opened" if position.entry_time_ms >= since_ms else "still open:"
     return (
         f"{clock(position.entry_time_ms)} {verb} {position.direction} {number(position.quantity)} "
-        f"{position.symbol} at {number(position.entry_price)}, stop {number(position.stop_price)} "
-        f"[{position.strategy}]"
+        f"{position.symbol} at {number(position.entry_price)}, stop "
+        f"{exit_price(position, position.stop_price)} [{position.strategy}]"
     )
 
 
@@ -251,6 +256,26 @@ def lasted(span_ms: int) -> str:
 def number(value: float | None, digits: int = 10) -> str:
     """`60150.1`, or `-` where it is not known."""
     return "-" if value is None else f"{value:.{digits}g}"
+
+
+def on_tick(price: float | None, tick_size: float, side: int) -> str:
+    """A price as the venue is asked for it: in whole ticks, a buy (`side` +1) down, a sell up.
+
+    The orders themselves are rounded in adapters/ccxt/precision.py, which says why.
+    """
+    if price is None or not tick_size > 0.0:
+        return number(price)
+    tick = Decimal(repr(tick_size))
+    ticks = Decimal(repr(price)) / tick
+    whole = round(ticks)
+    if abs(ticks - whole) > TICK_TOLERANCE:
+        whole = math.ceil(ticks) if side < 0 else math.floor(ticks)
+    return number(float(whole * tick))
+
+
+def exit_price(position: PositionStatus | KeptPosition, price: float | None) -> str:
+    """A stop or target of a position, on its tick."""
+    return on_tick(price, position.tick_size, -1 if position.direction == "long" else 1)
 
 
 def money(value: float | None) -> str:
