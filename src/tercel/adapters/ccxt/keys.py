@@ -26,6 +26,8 @@ class ApiKeys:
 
     key: str
     secret: str
+    origin: str = ""
+    """Which variables they were read from, and where those were."""
 
     def __repr__(self) -> str:
         return "ApiKeys(***)"
@@ -47,8 +49,13 @@ def read_keys(venue: str, environment: Mapping[str, str], folder: Path) -> ApiKe
     if names is None:
         raise UserError(f"no keys are known for {venue!r}; there are {', '.join(VARIABLES)}")
     found = {name: environment.get(name, "").strip() for name in names}
+    origins = [f"{name} in the environment" for name in names]
     if not all(found.values()):
         kept = read_env_file(folder / ".env")
+        origins = [
+            origin if found[name] else f"{name} in {folder / '.env'}"
+            for name, origin in zip(names, origins, strict=True)
+        ]
         found = {name: value or kept.get(name, "") for name, value in found.items()}
     missing = [name for name, value in found.items() if not value]
     if missing:
@@ -59,7 +66,7 @@ def read_keys(venue: str, environment: Mapping[str, str], folder: Path) -> ApiKe
     key, secret = (found[name] for name in names)
     if not (key + secret).isascii() or any(part.split() != [part] for part in (key, secret)):
         raise ConfigError(f"{names[0]} or {names[1]} holds spaces or characters no key has")
-    return ApiKeys(key, secret)
+    return ApiKeys(key, secret, " and ".join(origins))
 
 
 def read_env_file(path: Path) -> dict[str, str]:

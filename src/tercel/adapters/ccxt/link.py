@@ -169,6 +169,11 @@ class Link:
         except CallFailedError as error:
             raise VenueError(f"{call.name}: {error.text}") from None
 
+    @property
+    def keys_origin(self) -> str:
+        """Where the keys were read; empty: nobody said."""
+        return self._keys.origin if self._keys else ""
+
     def words(self, text: str) -> str:
         """What others said as one line of readable length, without keys, signed addresses and
         listen keys: it goes into logs, news and the journal.

@@ -32,7 +32,9 @@ from tercel.domain.orders import OrderRequest
 START_MS = 1_700_000_040_000
 """A full minute."""
 PORT = 9101
-KEYS = ApiKeys("key-of-a-test", "secret-of-a-test")
+KEYS = ApiKeys(
+    "key-of-a-test", "secret-of-a-test", "TEST_KEY in the environment and TEST_SECRET in .env"
+)
 SETTINGS = VenueSettings(
     leverage=5,
     margin_mode="isolated",

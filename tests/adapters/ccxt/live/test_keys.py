@@ -23,6 +23,9 @@ def write(folder: Path, text: str, mode: int = 0o600) -> Path:
 def test_the_environment_has_them(tmp_path: Path) -> None:
     keys = read_keys("binance-usdm", BOTH, tmp_path)
     assert (keys.key, keys.secret) == ("envkey", "envsecret")
+    assert keys.origin == (
+        "TERCEL_BINANCE_API_KEY in the environment and TERCEL_BINANCE_API_SECRET in the environment"
+    )
 
 
 def test_a_file_of_the_working_folder_has_them(tmp_path: Path) -> None:
@@ -39,6 +42,10 @@ def test_the_environment_wins_part_by_part(tmp_path: Path) -> None:
     write(tmp_path, "TERCEL_BINANCE_API_KEY=filekey\nTERCEL_BINANCE_API_SECRET=filesecret\n")
     keys = read_keys("binance-usdm", {"TERCEL_BINANCE_API_KEY": "envkey"}, tmp_path)
     assert (keys.key, keys.secret) == ("envkey", "filesecret")
+    assert keys.origin == (
+        "TERCEL_BINANCE_API_KEY in the environment and TERCEL_BINANCE_API_SECRET in "
+        f"{tmp_path / '.env'}"
+    )
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])

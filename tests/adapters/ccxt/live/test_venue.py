@@ -108,6 +108,22 @@ def test_an_account_that_cannot_be_set_up_stops_the_start(
     on_bench(opens)()
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(-2015, "does not take the key"), (-2014, "take the key"), (-1022, "take the secret")],
+)
+def test_keys_that_are_wrong_are_named_by_their_variables(code: int, words: str) -> None:
+    async def opens(bench: Bench) -> None:
+        bench.server.fail("GET /sapi/v1/account/apiRestrictions", error(code, "Invalid."))
+        with pytest.raises(VenueError, match=words) as caught:
+            await bench.venue.open()
+        assert "TEST_KEY in the environment and TEST_SECRET in .env" in str(caught.value)
+        assert KEYS.key not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    on_bench(opens)()
+
+
 def test_keys_with_withdrawal_permission_are_refused_in_one_line() -> None:
     async def opens(bench: Bench) -> None:
         bench.server.answers["GET /sapi/v1/account/apiRestrictions"] = {"enableWithdrawals": True}

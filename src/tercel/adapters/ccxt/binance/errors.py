@@ -23,6 +23,11 @@ MARGIN_LOCKED = frozenset({-4047, -4048})
 """Margin type cannot change while orders or a position are there."""
 LEVERAGE_LOCKED = -4161
 
+KEY_REFUSED = frozenset({-2008, -2014, -2015})
+"""A key that there is not, that no key looks like, or that may not do this from this address."""
+SIGNATURE_REFUSED = -1022
+"""The secret is not that of the key."""
+
 AMBIGUOUS_CODES = frozenset({-1000, -1006, -1007})
 """Unknown error, unexpected response, timeout: the order may exist or not."""
 

@@ -73,7 +73,12 @@ async def refuse_withdrawals(link: Link) -> None:
     """Raise UserError for a key that may withdraw, or may not trade futures. VenueError where the
     venue does not tell: what is not known is not trusted.
     """
-    answer = await link.ask(Call("permissions", "sapiGetAccountApiRestrictions"))
+    try:
+        answer = await link.call(Call("permissions", "sapiGetAccountApiRestrictions"))
+    except CallFailedError as error:
+        raise VenueError(
+            f"permissions: {error.text.rstrip('.')}{_about_keys(error, link)}"
+        ) from None
     if not isinstance(answer, dict) or not isinstance(answer.get("enableWithdrawals"), bool):
         raise VenueError("the venue does not say whether the API key may withdraw: it is not used")
     if answer["enableWithdrawals"]:
@@ -82,6 +87,20 @@ async def refuse_withdrawals(link: Link) -> None:
         )
     if answer.get("enableFutures") is False:
         raise UserError("the API key may not trade futures: allow it at the venue")
+
+
+def _about_keys(error: CallFailedError, link: Link) -> str:
+    """Which keys the venue did not take; empty: it is not about them, or nobody knows."""
+    what = {
+        **dict.fromkeys(errors.KEY_REFUSED, "the key"),
+        errors.SIGNATURE_REFUSED: "the secret",
+    }.get(error.code)
+    if what is None or not link.keys_origin:
+        return ""
+    return (
+        f"; the venue does not take {what}. Key and secret were read from {link.keys_origin}: are "
+        "they of this venue, complete, and allowed from this address?"
+    )
 
 
 async def set_up_account(link: Link, symbols: Sequence[str], settings: VenueSettings) -> None:
