@@ -51,10 +51,15 @@ def _unknown(keys: Sequence[SeriesKey], symbol: str) -> str:
     if not keys:
         return f"the lake is empty; {get_it}"
     symbols = sorted({key.symbol for key in keys})
-    nearest = [known for known in symbols if known.startswith(symbol)]
-    nearest += get_close_matches(symbol, symbols, NEAREST_MAX, cutoff=0.75)
-    if nearest:
-        meant = ", ".join(dict.fromkeys(nearest[:NEAREST_MAX]))
+    meant = ", ".join(nearest_symbols(symbol, symbols))
+    if meant:
         return f"the lake has no {symbol}; did you mean {meant}? Otherwise {get_it}"
     shown = ", ".join(symbols[:NEAREST_MAX]) + (", ..." if len(symbols) > NEAREST_MAX else "")
     return f"the lake has no {symbol}; it has {shown}; {get_it}"
+
+
+def nearest_symbols(symbol: str, known: Sequence[str]) -> list[str]:
+    """The few of `known` that may be meant by `symbol`, which is none of them."""
+    begun = [each for each in known if each.startswith(symbol)]
+    alike = get_close_matches(symbol, known, NEAREST_MAX, cutoff=0.75)
+    return list(dict.fromkeys(begun + alike))[:NEAREST_MAX]

@@ -143,6 +143,24 @@ def test_a_symbol_that_the_venue_does_not_have() -> None:
     on_bench(opens, symbols=("NOPEUSDT",))()
 
 
+@pytest.mark.parametrize(
+    ("symbol", "meant"),
+    [
+        ("BTCUSD", "; did you mean BTCUSDT?"),
+        ("ETHUDST", "; did you mean ETHUSDT?"),
+        ("ETH", "; did you mean ETHUSDT?"),
+        ("NOPE", ""),
+    ],
+)
+def test_a_misspelt_symbol_is_met_with_those_that_may_be_meant(symbol: str, meant: str) -> None:
+    async def opens(bench: Bench) -> None:
+        with pytest.raises(UserError) as caught:
+            await bench.venue.open()
+        assert str(caught.value) == f"the venue does not know {symbol}{meant}"
+
+    on_bench(opens, symbols=(symbol,))()
+
+
 def test_secrets_are_in_no_error_even_when_the_venue_repeats_them() -> None:
     async def opens(bench: Bench) -> None:
         bench.server.fail("POST /fapi/v1/leverage", error(-1, f"key {KEYS.key} and {KEYS.secret}"))

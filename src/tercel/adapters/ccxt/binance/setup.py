@@ -4,7 +4,7 @@ account is set up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 import structlog
@@ -14,6 +14,7 @@ from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
 from tercel.adapters.ccxt.link import Link
 from tercel.adapters.ccxt.precision import VenueRules
 from tercel.app.live.governor import PUBLIC
+from tercel.app.series_choice import nearest_symbols
 from tercel.domain.errors import UserError, VenueError
 from tercel.domain.live_settings import VenueSettings
 
@@ -33,12 +34,18 @@ async def read_rules(link: Link, symbols: Sequence[str]) -> dict[str, VenueRules
     found = {}
     for symbol in symbols:
         if symbol not in rows:
-            raise UserError(f"the venue does not know {symbol}")
+            raise UserError(_unknown(symbol, rows))
         try:
             found[symbol] = _rules(rows[symbol])
         except (KeyError, TypeError, InvalidOperation, ZeroDivisionError) as error:
             raise VenueError(f"the rules of {symbol} cannot be read: {error!r}") from None
     return found
+
+
+def _unknown(symbol: str, rows: Mapping[str, Json]) -> str:
+    trading = sorted(name for name, row in rows.items() if row.get("status") == "TRADING")
+    meant = ", ".join(nearest_symbols(symbol, trading))
+    return f"the venue does not know {symbol}" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _rules(row: Json) -> VenueRules:
