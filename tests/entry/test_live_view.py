@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 from tests.live_status import (
@@ -240,7 +240,7 @@ def test_whether_it_trades_is_one_line(changes: dict[str, object], line: str) ->
 def test_a_venue_that_is_gone_is_told_in_plain_words() -> None:
     """Since when, what it means for what is open, and what is done about it."""
     gone = (OutageStatus("venue", NOW_MS - 130_000, "Connect call failed"),)
-    status = with_changes(full_status(), outages=gone, blocked=("unhealthy_feed",))
+    status = with_changes(full_status(), mode="live", outages=gone, blocked=("unhealthy_feed",))
     told = (
         "the venue cannot be reached since 13:27:57 (00:02:10): Connect call failed. No entries. "
         "Stops and targets that rest there go on working. Streams reconnect by themselves, "
@@ -255,8 +255,20 @@ def test_a_venue_that_is_gone_is_told_in_plain_words() -> None:
 
 @pytest.mark.parametrize("what", ["reading", "market", "journal"])
 def test_every_outage_says_what_it_means(what: str) -> None:
-    status = with_changes(full_status(), outages=(OutageStatus(what, NOW_MS, "why"),))
+    gone = (OutageStatus(what, NOW_MS, "why"),)
+    status = with_changes(full_status(), mode="live", outages=gone)
     assert "since 13:30:07 (00:00:00): why. No entries; " in words(shown(status))
+
+
+@pytest.mark.parametrize("what", ["venue", "market"])
+def test_on_paper_nothing_rests_at_a_venue(what: str) -> None:
+    """Its exchange is in the process, and sees prices only while the stream brings them."""
+    status = with_changes(full_status(), outages=(OutageStatus(what, NOW_MS, "why"),))
+    assert status.mode == "paper"
+    told = words(shown(status))
+    assert "why. No entries. Simulated stops and targets wait for prices" in told
+    assert "rest there" not in told
+    assert "stay active" not in told
 
 
 def test_the_figures_add_up() -> None:
@@ -282,6 +294,7 @@ def test_what_every_trade_tells_does_not_push_out_a_warning() -> None:
     tick=st.sampled_from([0.1, 0.01, 0.5, 0.001, 0.00001, 1.0]),
     side=st.sampled_from([1, -1]),
 )
+@example(price=65536.99999999999, tick=0.00001, side=1)
 def test_prices_of_orders_are_shown_as_the_venue_gets_them(
     price: float, tick: float, side: int
 ) -> None:

@@ -114,6 +114,8 @@ def test_what_was_kept_is_shown_and_marked(run: Run, folder: Path, command: str)
         assert "automation on, paused" in out
         assert "balance 10,007.25  24 h -19.50" in out
         assert "orders that may rest at the venue: 2" in out
+        keep(folder, dataclasses.replace(full_state(7), mode="paper"))
+        assert "orders of its simulated exchange: 2" in run(command)[1]
 
 
 def test_what_was_kept_as_json(run: Run, folder: Path) -> None:

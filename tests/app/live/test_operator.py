@@ -18,6 +18,7 @@ from tests.app.live.scenes import (
 from tests.desk import Ask
 
 from tercel.app.live.alerts import AlertCode
+from tercel.app.live.operator import positions_told
 from tercel.core.codes import ExitReason, OrderKind, Refusal, Slot
 from tercel.core.plan import TradePlan
 from tercel.domain.commands import Alert, CancelForeign, CancelOrder, EndSession, ReadVenue
@@ -336,3 +337,22 @@ def test_a_minute_apart() -> None:
     assert scene.minute == first + MINUTE
     assert scene.now > first + MINUTE
     assert replace(scene.rules, mode="x").mode == "x"
+
+
+@pytest.mark.parametrize(
+    ("mode", "rests", "not_yet"),
+    [
+        ("live", "stop 70 rests", "stop 70 is not known to rest"),
+        ("paper", "stop 70 simulated in this process", "stop 70 not simulated yet"),
+    ],
+)
+def test_the_end_says_where_stops_are(mode: str, rests: str, not_yet: str) -> None:
+    """On paper nothing rests at a venue: a stop ends with the process."""
+    scene = Scene(mode=mode).enter(HOLD)
+    scene.ask(Operation.STOP)
+    [ended] = scene.alerts(AlertCode.SESSION_ENDED)
+    assert f"left open: BTCUSDT long 1, {rests}" in ended.text
+    scene = Scene(mode=mode).enter(HOLD)
+    for order in scene.session.parts.orders.live():
+        order.phase = OrderPhase.SENT
+    assert not_yet in positions_told(scene.session.parts)

@@ -23,7 +23,11 @@ KILL_HALTS = (Refusal.KILL_24H, Refusal.KILL_SESSION, Refusal.EQUITY_EXHAUSTED)
 
 
 def positions_told(parts: SessionParts) -> str:
-    """Every open position and whether its stop rests, in words; empty: there is none."""
+    """Every open position and whether its stop rests, in words; empty: there is none.
+
+    Where the venue is simulated nothing rests anywhere: a stop lives and ends with this process.
+    """
+    is_simulated = parts.rules.mode != "live"
     told = []
     for k in parts.desk.busy():
         position = parts.stream(k).position
@@ -31,10 +35,13 @@ def positions_told(parts: SessionParts) -> str:
             continue
         stop = parts.stream(k).orders[Slot.STOP]
         rests = any(order.rests for order in parts.orders.of(k, Slot.STOP))
+        where = "rests" if rests else "is not known to rest"
+        if is_simulated:
+            where = "simulated in this process" if rests else "not simulated yet"
         side = "long" if position.side > 0 else "short"
         told.append(
             f"{parts.symbol_of(k)} {side} {float(position.quantity):g}, stop "
-            f"{float(stop.price):.10g} {'rests' if rests else 'is not known to rest'}"
+            f"{float(stop.price):.10g} {where}"
         )
     return "; ".join(told)
 

@@ -28,7 +28,8 @@ def kept_lines(kept: KeptStatus) -> list[str]:
         lines.insert(1, f"KILLED: {kept.kill_latched}")
     if kept.cool_down_until_ms > kept.saved_ms:
         lines.append(f"cool-down until {_moment(kept.cool_down_until_ms)} UTC")
-    lines.append(f"orders that may rest at the venue: {kept.orders}")
+    where = "of its simulated exchange" if kept.mode == "paper" else "that may rest at the venue"
+    lines.append(f"orders {where}: {kept.orders}")
     return [*lines, *kept_position_lines(kept)]
 
 

@@ -30,12 +30,13 @@ REASONS = {
     "unhealthy_feed": "positions and orders cannot be read",
 }
 """What a refusal means for a whole session."""
-TICK_TOLERANCE = 1e-6
+TICK_TOLERANCE = Decimal("1e-6")
 """Ticks by which a price may be off its grid and still count as on it."""
 FEW = 5
 """Symbols that are named; more are counted."""
 ENDED = "SESSION_ENDED"
 """Code of the alert that says why."""
+PAPER_WAITS = "Simulated stops and targets wait for prices"
 OUTAGES = {
     "venue": "the venue cannot be reached",
     "reading": "positions and orders cannot be read",
@@ -142,17 +143,18 @@ def outage_line(status: SessionStatus, outage: OutageStatus) -> str:
 
 def _meaning(status: SessionStatus, what: str) -> str:
     again = f"it is tried again every {status.read_again_ms / 1000:g} s"
+    is_paper = status.mode != "live"
     if what == "venue":
-        rest = (
-            "Stops and targets that rest there go on working"
-            if status.positions
-            else "No position is open"
-        )
+        rest = "No position is open"
+        if status.positions:
+            rest = PAPER_WAITS if is_paper else "Stops and targets that rest there go on working"
         return f"No entries. {rest}. Streams reconnect by themselves, reading: {again}."
     return {
         "reading": f"No entries; what rests at the venue goes on working; {again}.",
         "user": "Positions and orders are read over REST meanwhile; it reconnects by itself.",
-        "market": "No entries; stops and targets stay active; it reconnects by itself.",
+        "market": f"No entries. {PAPER_WAITS}; it reconnects by itself."
+        if is_paper
+        else "No entries; stops and targets stay active; it reconnects by itself.",
         "journal": "No entries; exits and stops go on; writing is tried again all the time.",
     }[what]
 
