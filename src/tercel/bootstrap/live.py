@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from tercel.domain.events import BarsClosed
     from tercel.domain.journal import SessionRow
     from tercel.domain.lease import LeaseHolder
-    from tercel.domain.session_state import SessionState
+    from tercel.domain.session_state import SessionState, StateRead
     from tercel.domain.settings import InstrumentSettings, Settings
 
     Taps = tuple[Callable[[FeedBar | FeedQuote], None], ...]
@@ -188,8 +188,8 @@ async def _live_session(
     lease, holder = claimed or (None, None)
     folder = session_folder(settings)
     stores = open_stores(settings, folder, holder)
-    kept = await _kept(stores[0], settings, choice)
-    notices = check_may_trade(settings, choice)
+    read = await _kept(stores[0], settings, choice)
+    kept, notices = read.state, (*check_may_trade(settings, choice), *read.notices)
     moment = FollowingClock(clock)
     governor = Governor(settings.governor, moment)
     feed = _feed(settings, choice, governor, moment)
@@ -373,21 +373,23 @@ def _clock_warning(session_name: str, moment: FollowingClock, told: Told | None)
     return warn
 
 
-async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> SessionState:
+async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> StateRead:
     """The state to go on from. Raises UserError where it is of a session of another mode: its
     positions are at another venue.
     """
     from tercel.domain.addresses import without_password
-    from tercel.domain.session_state import SessionState
+    from tercel.domain.session_state import SessionState, StateRead
 
     if choice.is_fresh:
         # Nothing of it is used, but a store that is not there must be told before anything begins.
+        read = StateRead(SessionState())
         with suppress(DataError):
-            await store.read_full_snapshot()
-        return SessionState()
-    kept = (await store.read_full_snapshot()).state
+            read = await store.read_full_snapshot()
+        return replace(read, state=SessionState())
+    read = await store.read_full_snapshot()
+    kept = read.state
     if kept.kernel is None or kept.mode == choice.mode:
-        return kept
+        return read
     await store.close()
     url = settings.state.url
     place, other = session_folder(settings), "folder with --folder"

@@ -138,3 +138,5 @@ class StateRead:
     state: SessionState
     missing: tuple[str, ...] = field(default_factory=tuple)
     """Names that the store did not have."""
+    notices: tuple[str, ...] = ()
+    """What a person should know of the store, a line each."""

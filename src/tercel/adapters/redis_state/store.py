@@ -8,6 +8,7 @@ gives. A server that keeps nothing, or evicts keys, is named in a warning when i
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -54,6 +55,8 @@ class RedisStateStore:
         self._namespace = namespace
         self._holder = holder
         self._client: Redis | None = None
+        self._notices: tuple[str, ...] = ()
+        """How the server may lose the state."""
         self._kept: SessionState | None = None
         """What the server surely holds; None: it is not known."""
         self._turn = asyncio.Lock()
@@ -67,7 +70,7 @@ class RedisStateStore:
             read = decode(dict(zip(NAMES, texts, strict=True)), self.place)
             # What is missing has to be written even where it equals its default.
             self._kept = None if read.missing else read.state
-            return read
+            return replace(read, notices=self._notices)
 
     async def write(self, state: SessionState) -> None:
         """Keep what changed, all of it or nothing. Raises StorageError, LeaseLostError.
@@ -131,10 +134,20 @@ class RedisStateStore:
             if isinstance(error.__cause__, NoPermissionError):
                 return  # a user who may not ask can still read and write
             raise
+        found = []
         if not told.get("aof_enabled"):
+            found.append(
+                f"{self.place}: Redis loses the state when it is started again; "
+                "`CONFIG SET appendonly yes` keeps it on a disk"
+            )
             log.warning("state_not_durable", store=self.place, wanted="appendonly yes")
         if told.get("maxmemory_policy", "noeviction") != "noeviction":
+            found.append(
+                f"{self.place}: Redis may throw the state away when its memory is full; "
+                "`CONFIG SET maxmemory-policy noeviction` keeps it"
+            )
             log.warning("state_may_be_evicted", store=self.place, wanted="noeviction")
+        self._notices = tuple(found)
 
     async def _asked(self, answer: Any) -> Any:
         return await asked(answer, self.place)
