@@ -18,6 +18,7 @@ from tercel import bootstrap
 from tercel.domain.journal import (
     TABLES,
     AlertRow,
+    BreakerRow,
     EvaluationRow,
     IntentRow,
     JournalRow,
@@ -346,6 +347,23 @@ def test_trades_of_desks_and_sessions_are_told_apart_on_80_columns(
     assert "three_r" in out
     assert "trend_reversion" in out
     assert out.count("60040.2") == 5
+
+
+def test_a_cool_down_can_be_read_on_80_columns(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until = "cools down trend_reversion 1000PEPEUSDT until 2024-06-25 14:15:01"
+    given = [
+        BreakerRow(name, MOMENT, breaker, action)
+        for name, breaker, action in (("s1", "loss_streak", until), ("s2", "kill_24h", "halted"))
+    ]
+    written(tmp_path, [session("s1"), session("s2"), *given])
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run("journal breakers")
+    assert max(map(len, out.splitlines())) <= 80
+    for word in until.split():
+        assert word in out
+    assert "s1" in out
 
 
 def test_what_every_row_has_is_said_once_where_room_is_short(

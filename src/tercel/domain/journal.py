@@ -218,13 +218,13 @@ class EquityRow:
 
 @dataclass(frozen=True, slots=True)
 class BreakerRow:
-    """A breaker stopped the account, or let it go on."""
+    """A breaker stopped the account, or let it go on, or began a pause that ends by itself."""
 
     session_id: str
     time_ms: int
     breaker: str
     action: str
-    """halted or resumed."""
+    """halted, resumed, or `cools down OF until TIME` (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)

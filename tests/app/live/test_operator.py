@@ -356,3 +356,31 @@ def test_the_end_says_where_stops_are(mode: str, rests: str, not_yet: str) -> No
     for order in scene.session.parts.orders.live():
         order.phase = OrderPhase.SENT
     assert not_yet in positions_told(scene.session.parts)
+
+
+# --- cool-downs -----------------------------------------------------------------------------------
+
+
+def test_cool_downs_are_journaled_when_they_begin() -> None:
+    """Two losses by the stop: each begins a revenge pause of its symbol, the second a streak's."""
+    pace = {"loss_streak_max": 2, "loss_streak_pause_ms": 45 * MINUTE, "revenge_pause_ms": MINUTE}
+    scene = Scene(Cast(pace=pace))
+    for _ in range(2):
+        scene.enter()
+        scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
+        scene.tick(1)
+        scene.bar()
+        scene.bar()
+    rows = scene.rows(BreakerRow)
+    assert [row.breaker for row in rows] == ["revenge", "loss_streak", "revenge"]
+    told = [row.action for row in rows]
+    first, streak, second = told
+    assert first.startswith("cools down account BTCUSDT until 20")
+    assert second.startswith("cools down account BTCUSDT until 20")
+    assert streak.startswith("cools down account until 20")
+    assert first != second
+    # A restart goes on with the streak's pause: it began once.
+    again = scene.restart()
+    again.bar(ask=Ask())
+    assert refusals(again) == ["loss_streak"]
+    assert again.rows(BreakerRow) == []

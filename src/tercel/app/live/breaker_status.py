@@ -15,31 +15,44 @@ from tercel.core.codes import Refusal
 from tercel.domain.times import DAY_MS, HOUR_MS
 
 ACCOUNT = "account"
+STREAK, REVENGE = "loss streak cool-down", "revenge cool-down"
+COOL_DOWNS = {STREAK: Refusal.LOSS_STREAK, REVENGE: Refusal.REVENGE}
+"""What a signal meets while one of these lasts."""
 
 
 def breakers_of(plan: SessionPlan, desk: Desk, now_ms: int) -> BreakersStatus:
     """Counters of the account, and those of each strategy's own pace that have counted anything."""
     account = desk.account
     counters = [*_of_account(account), *_of_pace(ACCOUNT, account.pace, account.pace_state, now_ms)]
-    cool_downs = list(_streak(ACCOUNT, account.pace_state, now_ms))
-    for series, key in enumerate(plan.series):
-        cool_downs += _revenge(ACCOUNT, key.symbol, account, (account.pace, series, now_ms))
     for k in _with_counts(desk, now_ms):
-        live, stream = plan.streams[k], desk.rows[k]
-        of = f"{live.label.strategy} {live.label.symbol}"
-        rows = _of_pace(of, stream.pace, stream.pace_state, now_ms)
+        stream = desk.rows[k]
+        rows = _of_pace(_stream_words(plan, k), stream.pace, stream.pace_state, now_ms)
         counters += [row for row in rows if row.stands_at]
-        cool_downs += _streak(of, stream.pace_state, now_ms)
-        cool_downs += _revenge(
-            of, live.label.symbol, account, (stream.pace, int(stream.series), now_ms)
-        )
     halted = Refusal.EQUITY_EXHAUSTED if account.exhausted else Refusal(int(account.halted))
     return BreakersStatus(
         halted=halted.name.lower() if halted else "",
         halted_ms=int(account.halted_time) if halted else 0,
         counters=tuple(counters),
-        cool_downs=tuple(cool_downs),
+        cool_downs=tuple(cool_downs_of(plan, desk, now_ms)),
     )
+
+
+def cool_downs_of(plan: SessionPlan, desk: Desk, now_ms: int) -> Iterator[CoolDownStatus]:
+    """Every pause that is under way: of the account, then of each strategy's own pace."""
+    account = desk.account
+    yield from _streak(ACCOUNT, account.pace_state, now_ms)
+    for series, key in enumerate(plan.series):
+        yield from _revenge(ACCOUNT, key.symbol, account, (account.pace, series, now_ms))
+    for k in _with_counts(desk, now_ms):
+        stream, of = desk.rows[k], _stream_words(plan, k)
+        when = (stream.pace, int(stream.series), now_ms)
+        yield from _streak(of, stream.pace_state, now_ms)
+        yield from _revenge(of, plan.streams[k].label.symbol, account, when)
+
+
+def _stream_words(plan: SessionPlan, k: int) -> str:
+    label = plan.streams[k].label
+    return f"{label.strategy} {label.symbol}"
 
 
 def _with_counts(desk: Desk, now_ms: int) -> list[int]:
@@ -95,7 +108,7 @@ def _of_pace(of: str, pace: Any, state: Any, now_ms: int) -> Iterator[BreakerSta
             breakers.entries_since(state, now_ms - HOUR_MS),
             pace.hourly_signals_max,
         ),
-        ("loss streak cool-down", state.losses, pace.loss_streak_max),
+        (STREAK, state.losses, pace.loss_streak_max),
         ("win streak", state.wins, pace.win_streak_min),
     )
     for name, now, limit in counted:
@@ -109,7 +122,7 @@ def _count(name: str, of: str, now: int, limit: Any) -> BreakerStatus:
 
 def _streak(of: str, state: Any, now_ms: int) -> Iterator[CoolDownStatus]:
     if state.pause_until > now_ms:
-        yield CoolDownStatus("loss streak cool-down", of, int(state.pause_until))
+        yield CoolDownStatus(STREAK, of, int(state.pause_until))
 
 
 def _revenge(
@@ -121,4 +134,4 @@ def _revenge(
     until_ms = stopped_ms + int(pace.revenge_pause_ms)
     if stopped_ms > 0 and pace.revenge_pause_ms > 0 and until_ms > now_ms:
         whose = f"{of} {symbol}" if of == ACCOUNT else of
-        yield CoolDownStatus("revenge cool-down", whose, until_ms)
+        yield CoolDownStatus(REVENGE, whose, until_ms)

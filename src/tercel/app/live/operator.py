@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tercel.app.live.alerts import AlertCode
+from tercel.app.live.breaker_status import COOL_DOWNS, cool_downs_of
 from tercel.app.live.execution import Execution
 from tercel.app.live.parts import SessionParts
 from tercel.app.live.recovery import Recovery
@@ -15,6 +16,7 @@ from tercel.core.codes import ExitReason, OrderStatus, Refusal, Slot
 from tercel.domain.commands import EndSession, Level
 from tercel.domain.events import FundingPaid, Operation, OperatorAsked
 from tercel.domain.orders import VenueSnapshot
+from tercel.domain.times import to_datetime
 
 if TYPE_CHECKING:
     from tercel.app.live.ghost import Beside
@@ -58,6 +60,10 @@ class Operator:
         self._beside = beside
         self._kill_is_open = False
         """A kill is under way: not everything is verified to be closed."""
+        self._cooling: dict[tuple[str, str], int] | None = None
+        """Until when each cool-down lasts that is journaled, or was there at the first event; None:
+        no event has come yet.
+        """
         self._stop_ms = 0
         self._exit = (0, "")
         self._ended = False
@@ -216,8 +222,10 @@ class Operator:
         self._withdraw_entries(Refusal.PAUSED)
 
     def go_on(self) -> None:
-        """After every event: see a kill and a stop through."""
+        """After every event: see a kill and a stop through, and cool-downs begin."""
         parts = self._parts
+        if self._cooling is None or self._execution.booking.trades:
+            self._note_cool_downs()
         if self._kill_is_open and not parts.desk.is_flat():
             # An entry may have filled after the switch: it is closed as well.
             self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
@@ -245,6 +253,21 @@ class Operator:
             Level.INFO, AlertCode.SESSION_ENDED, f"{why}; left open: {left}" if left else why
         )
         parts.asked.append(EndSession(code, why))
+
+    def _note_cool_downs(self) -> None:
+        """Finished trades may have begun some."""
+        parts, known = self._parts, self._cooling
+        found = {
+            (each.name, each.of): each.until_ms
+            for each in cool_downs_of(parts.plan, parts.desk, parts.now)
+        }
+        for (name, of), until_ms in found.items():
+            if known is not None and known.get((name, of), 0) < until_ms:
+                until = f"{to_datetime(until_ms):%Y-%m-%d %H:%M:%S}"
+                parts.recorder.breaker(
+                    parts.now, COOL_DOWNS[name], f"cools down {of} until {until}"
+                )
+        self._cooling = found
 
     def _may_read(self) -> bool:
         """Not at the pace at which a venue that cannot be read says so."""

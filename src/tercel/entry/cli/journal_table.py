@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 TIMES = frozenset({"time_ms", "entry_time", "exit_time", "end_ms"})
-TEXTS = frozenset({"text", "detail", "why", "strategies", "symbols"})
+TEXTS = frozenset({"text", "detail", "why", "strategies", "symbols", "action"})
 """Columns that may wrap."""
 SAID_ONCE = frozenset(
     {"session_id", "mode", "venue", "strategies", "symbols", "timeframe", "strategy", "symbol",
