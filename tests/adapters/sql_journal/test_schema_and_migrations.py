@@ -195,9 +195,31 @@ async def test_an_extension_that_refuses_leaves_plain_tables(timescale: str) -> 
 
 
 async def test_plain_tables_without_the_extension(postgres_database: str) -> None:
+    """Told once by each journal that is written, however much, and never by one that is read."""
     with structlog.testing.capture_logs() as told:
-        await write(postgres_database)
+        journal = SqlJournal(postgres_database)
+        for number in range(3):
+            await journal.write(rows(number))
+            await journal.read("order")
+        await journal.close()
     assert [each["event"] for each in told] == ["journal_in_plain_tables"]
+    with structlog.testing.capture_logs() as told:
+        reader = SqlJournal(postgres_database, create=False)
+        assert len(await reader.read("order")) == 3
+        await reader.close()
+    assert told == []
+
+
+async def test_reading_makes_no_hypertables(timescale: str) -> None:
+    run_sql(timescale, "ALTER FUNCTION create_hypertable RENAME TO hidden")
+    await write(timescale)
+    run_sql(timescale, "ALTER FUNCTION hidden RENAME TO create_hypertable")
+    reader = SqlJournal(timescale, create=False)
+    assert len(await reader.read("order")) == 1
+    await reader.close()
+    behind = Behind(timescale)
+    assert await behind.first("SELECT count(*) FROM timescaledb_information.hypertables") == 0
+    await behind.database.close()
 
 
 def test_small_tables_and_those_without_a_time_stay_plain() -> None:

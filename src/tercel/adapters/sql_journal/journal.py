@@ -142,7 +142,8 @@ class SqlJournal:
             raise self._absent()
         if version != LATEST:
             await bring_up_to_date(database, self.place)
-        if not is_file(self._url):
+        # Whoever only reads changes no table, and is not told about them.
+        if self._create and not is_file(self._url):
             await use_hypertables(database, self.place)
         self._inserts = await database.run(inserts_of)
 
