@@ -33,6 +33,11 @@ from tercel.domain.journal import (
 )
 from tercel.domain.orders import OrderRequest, VenueFill, parse_client_id
 
+QUIET = ("none", "")
+"""Decision and refusal of a strategy that asked for nothing."""
+_Seen = tuple[int, int, float, bytes]
+"""Side, reason and score of a SIGNAL, and all of it as bytes."""
+
 
 def _known(value: float) -> float | None:
     """NaN as None."""
@@ -78,22 +83,8 @@ class Recorder:
         side = int(signal["side"])
         if not self._every and side == 0:
             return
-        strategy, symbol, reasons = self._labels[k]
-        self._rows.append(
-            EvaluationRow(
-                self._session,
-                time,
-                k,
-                strategy,
-                symbol,
-                side,
-                reasons[int(signal["reason"])],
-                _known(float(signal["score"])),
-                *told,
-                maker.views()[k],
-                _digest(signal.tobytes()),
-            )
-        )
+        seen = (side, int(signal["reason"]), float(signal["score"]), signal.tobytes())
+        self._evaluated(k, time, seen, maker.views()[k], told)
 
     def quiet_evaluations(self, time: int, streams: Sequence[int], maker: SignalMaker) -> None:
         """The strategies of `streams` looked at a bar, asked for nothing, nothing was decided.
@@ -106,23 +97,27 @@ class Recorder:
         given, scores = signals["reason"].tolist(), signals["score"].tolist()
         raw, size = signals.tobytes(), signals.itemsize
         for k in streams:
-            strategy, symbol, reasons = self._labels[k]
-            self._rows.append(
-                EvaluationRow(
-                    self._session,
-                    time,
-                    k,
-                    strategy,
-                    symbol,
-                    0,
-                    reasons[given[k]],
-                    _known(scores[k]),
-                    "none",
-                    "",
-                    views[k],
-                    _digest(raw[k * size : (k + 1) * size]),
-                )
+            seen = (0, given[k], scores[k], raw[k * size : (k + 1) * size])
+            self._evaluated(k, time, seen, views[k], QUIET)
+
+    def _evaluated(self, k: int, time: int, seen: _Seen, view: str, told: tuple[str, str]) -> None:
+        strategy, symbol, reasons = self._labels[k]
+        side, reason, score, raw = seen
+        self._rows.append(
+            EvaluationRow(
+                self._session,
+                time,
+                k,
+                strategy,
+                symbol,
+                side,
+                reasons[reason],
+                _known(score),
+                *told,
+                view,
+                _digest(raw),
             )
+        )
 
     def signal(self, k: int, time: int, price: float, signal: Any) -> None:
         """A signal with a side."""
