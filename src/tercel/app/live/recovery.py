@@ -181,8 +181,8 @@ class Recovery:
             difference = self._differs(symbol, held)
             if difference == 0.0:
                 foreign.note(symbol, 0.0)
-            unexplained = difference - foreign.held(symbol)
-            if abs(unexplained) <= 0.5 * self._lot(symbol):
+            unexplained = self._unexplained(symbol, held)
+            if unexplained == 0.0:
                 self._mismatches.pop(symbol, None)
                 self._block(symbol, difference, held)
             elif symbol in busy:
@@ -197,8 +197,11 @@ class Recovery:
                     self._believe(symbol, unexplained, held)
 
     def _unexplained(self, symbol: str, held: dict[str, PositionSnapshot]) -> float:
-        """What the venue holds that is neither ours nor known to be somebody else's."""
-        return self._differs(symbol, held) - self._execution.booking.foreign.held(symbol)
+        """What the venue holds that is neither ours nor known to be somebody else's; 0 within half
+        a lot.
+        """
+        left = self._differs(symbol, held) - self._execution.booking.foreign.held(symbol)
+        return left if abs(left) > 0.5 * self._lot(symbol) else 0.0
 
     def _give_up_fills(self, held: dict[str, PositionSnapshot], asked_ms: int) -> None:
         """An order is told to be filled, and no reading has its fills: once the venue holds what we
@@ -211,7 +214,7 @@ class Recovery:
                 continue
             if order.over_ms >= asked_ms:
                 continue  # the picture is older than the news
-            agrees = abs(self._unexplained(symbol, held)) <= 0.5 * self._lot(symbol)
+            agrees = self._unexplained(symbol, held) == 0.0
             order.missed = order.missed + 1 if agrees else 0
             if order.missed >= MISSED_MIN:
                 self._execution.settle(order)
