@@ -7,8 +7,8 @@ from typing import Protocol
 
 from tercel.adapters.ccxt.calls import Call, Json
 from tercel.adapters.ccxt.link import RestDialect
+from tercel.adapters.ccxt.made_for import made_for
 from tercel.domain.context import Times, Values
-from tercel.domain.errors import UserError
 
 
 class ContextDialect(RestDialect, Protocol):
@@ -38,6 +38,4 @@ def context_dialect(venue: str) -> ContextDialect:
     from tercel.adapters.ccxt.binance.context import BinanceContextDialect
 
     made = {"binance-usdm": BinanceContextDialect}
-    if venue not in made:
-        raise UserError(f"what {venue!r} publishes cannot be read yet; {', '.join(made)} can")
-    return made[venue]()
+    return made_for(venue, made, "what {} publishes cannot be read")

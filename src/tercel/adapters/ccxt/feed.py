@@ -20,13 +20,14 @@ from tercel.adapters.ccxt.binance.dialect import BinanceDialect
 from tercel.adapters.ccxt.binance.setup import read_rules
 from tercel.adapters.ccxt.calls import Json
 from tercel.adapters.ccxt.link import Connect, Link, gather_quietly
+from tercel.adapters.ccxt.made_for import made_for
 from tercel.adapters.ccxt.quotes import QuoteBook
 from tercel.adapters.ccxt.stream import Stream, Target
 from tercel.app.live.governor import Governor
 from tercel.app.ports import Clock, FeedBar, FeedQuote
 from tercel.core.records import Records
 from tercel.domain.bars import TIMEFRAME_MS
-from tercel.domain.errors import UserError, VenueError
+from tercel.domain.errors import VenueError
 from tercel.domain.events import FeedNews
 from tercel.domain.live_settings import VenueSettings
 from tercel.domain.trading_settings import InstrumentSettings
@@ -60,13 +61,13 @@ class CcxtFeed:
         clock: Clock,
         connect: Connect | None = None,
     ) -> None:
-        """`clock` tells venue time. `connect` replaces the sockets (tests)."""
-        if venue != "binance-usdm":
-            raise UserError(f"live market data of {venue!r} cannot be read yet; binance-usdm can")
+        """`clock` tells venue time. `connect` replaces the sockets (tests). Raises UserError."""
         self._settings = settings
         self._clock = clock
         self._connect = connect
-        self._dialect = BinanceDialect()
+        self._dialect = made_for(
+            venue, {"binance-usdm": BinanceDialect}, "live market data of {} cannot be read"
+        )
         self._link = Link(self._dialect, settings, addresses_of(venue, settings), governor, clock)
         self._timeframe = ""
         self._bar_ms = 0

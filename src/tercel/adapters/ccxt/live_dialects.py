@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
 from tercel.adapters.ccxt.fees import FeePrices
 from tercel.adapters.ccxt.link import Link, RestDialect
+from tercel.adapters.ccxt.made_for import made_for
 from tercel.adapters.ccxt.precision import VenueRules
 from tercel.adapters.ccxt.stream import Stream
 from tercel.app.ports import Clock
-from tercel.domain.errors import UserError
 from tercel.domain.events import Answer, Event
 from tercel.domain.live_settings import VenueSettings
 from tercel.domain.orders import OrderRequest, VenueSnapshot
@@ -122,8 +122,4 @@ def live_dialect(venue: str) -> VenueDialect:
     """The dialect of `venue`. Raises UserError where orders cannot be sent yet."""
     from tercel.adapters.ccxt.binance.dialect import BinanceDialect
 
-    made: dict[str, Any] = {"binance-usdm": BinanceDialect}
-    if venue not in made:
-        raise UserError(f"orders cannot be sent to {venue!r} yet; there is {', '.join(made)}")
-    dialect: VenueDialect = made[venue]()
-    return dialect
+    return made_for(venue, {"binance-usdm": BinanceDialect}, "orders cannot be sent to {}")
