@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from tercel.adapters.promotions import PromotionFiles
     from tercel.adapters.report.walk_log import TrialFile
     from tercel.app.fetch_data import BarSources
-    from tercel.app.live.lease import StateLease
-    from tercel.app.ports import Clock, Journal, StateStore, Workers
+    from tercel.app.ports import Clock, Journal, StateLease, StateStore, Workers
     from tercel.domain.fetch_policy import FetchPolicy, SourceChoice
     from tercel.domain.lease import LeaseHolder
     from tercel.domain.settings import Settings

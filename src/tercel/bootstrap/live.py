@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tercel.app.live.context_keeper import ContextKeeper
     from tercel.app.live.control import Ask
     from tercel.app.live.governor import Governor
-    from tercel.app.live.lease import StateLease
     from tercel.app.live.parts import SessionRules
     from tercel.app.live.plan import SessionPlan
     from tercel.app.live.replay import Replay
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
         FeedQuote,
         Journal,
         MarketFeed,
+        StateLease,
         StateStore,
         Venue,
     )

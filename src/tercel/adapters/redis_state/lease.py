@@ -1,4 +1,4 @@
-"""app.live.lease.StateLease on a Redis server: a key that names the session and ends by itself.
+"""ports.StateLease on a Redis server: a key that names the session and ends by itself.
 
 `tercel:lease` holds who has the database, as JSON, for `LEASE_MS` from its last renewal. Whoever
 comes takes it where it is free, where it is of an earlier process of the same folder, or of a

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
 from tercel.app.live.venue_clock import VenueClock
-from tercel.app.ports import StateStore
+from tercel.app.ports import StateLease, StateStore
 from tercel.domain.errors import LeaseLostError, StorageError
-from tercel.domain.lease import LeaseHolder
 from tercel.domain.session_state import StateSnapshot
 
 log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 3.0
 """Between two renewals of the right to keep the state."""
-
-
-class StateLease(Protocol):
-    """The right to keep a session's state in one place: one running session has it."""
-
-    async def claim(self, holder: LeaseHolder) -> None:
-        """Take it. Raises UserError where another running session has it, StorageError.
-
-        It ends by itself a few seconds after its last renewal. One that the same folder had, or a
-        process of this machine that is gone, is taken over at once, where machines can be told
-        apart for certain.
-        """
-        ...
-
-    async def renew(self) -> None:
-        """Keep it. Raises StorageError where that cannot be said, LeaseLostError where another
-        session has it, or has had it meanwhile.
-        """
-        ...
-
-    async def release(self) -> None:
-        """Give it back. May be called twice."""
-        ...
 
 
 class LeasedState:

@@ -9,9 +9,8 @@ from typing import Protocol
 from tercel.app.live.bar_collector import BarCollector
 from tercel.app.live.context_keeper import ContextKeeper
 from tercel.app.live.health import FeedHealth
-from tercel.app.live.lease import StateLease
 from tercel.app.live.venue_clock import VenueClock
-from tercel.app.ports import FeedBar, FeedQuote, Journal, MarketFeed, StateStore, Venue
+from tercel.app.ports import FeedBar, FeedQuote, Journal, MarketFeed, StateLease, StateStore, Venue
 from tercel.domain.events import BarsClosed
 
 
