@@ -100,6 +100,9 @@ class Answer:
     """The venue's own number; 0: none."""
     text: str = ""
     """The venue's own words."""
+    quantity: float = 0.0
+    """What the order is for at the venue, base: less than was asked for where that is more than one
+    order may have. 0: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,8 @@ class ScriptedVenue:
         self.prices: dict[str, float] = {}
         self.depth = math.inf
         """Base that a market order finds."""
+        self.largest = math.inf
+        """Base that an order that reduces may have: more is cut, and the answer says so."""
         self.positions: dict[str, tuple[float, float]] = {}
         """(base, entry price) by symbol."""
         self.orders: dict[str, _Order] = {}
@@ -308,6 +310,8 @@ class ScriptedVenue:
         return rule.reply
 
     def _place(self, request: OrderRequest, now: int) -> Answer:
+        if request.reduce_only:
+            request = replace(request, quantity=min(request.quantity, self.largest))
         order = _Order(request, f"v{len(self.orders) + 1}", request.quantity)
         self.orders[request.client_id] = order
         if request.kind == OrderKind.MARKET:
@@ -320,7 +324,7 @@ class ScriptedVenue:
             self.fill(request.client_id, self.price(request.symbol), quantity, now=now)
             if order.left > 0.0:
                 order.phase = OrderPhase.EXPIRED
-        return Answer(Outcome.DONE, order.venue_id, order.phase, order.filled)
+        return self._told(order)
 
     def _cancel(self, client_id: str) -> Answer:
         order = self.orders.get(client_id)
@@ -333,7 +337,12 @@ class ScriptedVenue:
         order = self.orders.get(client_id)
         if order is None or client_id in self.hidden:
             return NOT_FOUND
-        return Answer(Outcome.DONE, order.venue_id, order.phase, order.filled)
+        return self._told(order)
+
+    @staticmethod
+    def _told(order: _Order) -> Answer:
+        quantity = order.request.quantity
+        return Answer(Outcome.DONE, order.venue_id, order.phase, order.filled, quantity=quantity)
 
     def snapshot(self, since_ms: int = 0, now: int = 0) -> VenueSnapshot:
         """Everything there is."""

@@ -135,33 +135,33 @@ class InProcessExchange:
         try:
             if request.is_conditional:
                 row = self.exchange.place_conditional(self.new_order(request), now_ms)
-                return _done(str(row.algo_id), algo_phase(row), row.actual_quantity)
+                return _told_algo(row)
             made = self.exchange.place(self.new_order(request), now_ms)
         except ExchangeError as error:
             return answer_of(error)
-        return _done(str(made.order_id), _PHASES[made.status], made.filled_quantity)
+        return _told_order(made)
 
     def cancel(self, client_id: str, symbol: str, now_ms: int, *, is_conditional: bool) -> Answer:
         """Cancel an order by our id."""
         try:
             if is_conditional:
                 row = self.exchange.cancel_conditional(client_id, now_ms)
-                return _done(str(row.algo_id), algo_phase(row), row.actual_quantity)
+                return _told_algo(row)
             made = self.exchange.cancel(symbol, client_id, now_ms)
         except ExchangeError as error:
             return answer_of(error)
-        return _done(str(made.order_id), _PHASES[made.status], made.filled_quantity)
+        return _told_order(made)
 
     def query(self, client_id: str, symbol: str, *, is_conditional: bool) -> Answer:
         """What the exchange knows of an order of ours."""
         try:
             if is_conditional:
                 row = self.exchange.conditional(client_id)
-                return _done(str(row.algo_id), algo_phase(row), row.actual_quantity)
+                return _told_algo(row)
             made = self.exchange.order(symbol, client_id)
         except ExchangeError as error:
             return answer_of(error)
-        return _done(str(made.order_id), _PHASES[made.status], made.filled_quantity)
+        return _told_order(made)
 
     def read(self, symbols: Sequence[str], since_ms: int, now_ms: int) -> VenueSnapshot:
         """Everything the exchange knows of our account."""
@@ -253,8 +253,15 @@ def _on_grid(value: float | None, step: Decimal, rounding: str) -> Decimal:
     return (decimal_of(value) / step).to_integral_value(rounding) * step
 
 
-def _done(venue_id: str, phase: OrderPhase, filled: Decimal) -> Answer:
-    return Answer(Outcome.DONE, venue_id, phase, filled_quantity=float(filled))
+def _told_order(row: OrderRow) -> Answer:
+    filled, quantity = float(row.filled_quantity), float(row.quantity)
+    phase = _PHASES[row.status]
+    return Answer(Outcome.DONE, str(row.order_id), phase, filled, quantity=quantity)
+
+
+def _told_algo(row: AlgoRow) -> Answer:
+    filled, quantity = float(row.actual_quantity), float(row.quantity)
+    return Answer(Outcome.DONE, str(row.algo_id), algo_phase(row), filled, quantity=quantity)
 
 
 def _position_snapshot(row: PositionRow) -> PositionSnapshot:

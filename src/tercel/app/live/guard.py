@@ -65,8 +65,10 @@ class Guard:
             if parts.now - since < limit:
                 continue
             if parts.desk.statuses.item(k, Slot.CLOSE) == OrderStatus.EMPTY:
+                part = parts.protected(k)
+                rests = f"stops rest for {part:g} alone" if part > 0.0 else "no stop rests"
                 self._execution.close_unprotected(
                     k,
-                    f"{parts.symbol_of(k)}: no stop rests {parts.now - since} ms after the fill; "
+                    f"{parts.symbol_of(k)}: {rests} {parts.now - since} ms after the fill; "
                     "closing at market",
                 )

@@ -36,7 +36,7 @@ def positions_told(parts: SessionParts) -> str:
         if not position.quantity > 0.0:
             continue
         stop = parts.stream(k).orders[Slot.STOP]
-        rests = any(order.rests for order in parts.orders.of(k, Slot.STOP))
+        rests = parts.is_protected(k)
         where = "rests" if rests else "is not known to rest"
         if is_simulated:
             where = "simulated in this process" if rests else "not simulated yet"

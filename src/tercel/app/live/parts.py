@@ -116,6 +116,19 @@ class SessionParts:
         """Lot size of stream `k`, base."""
         return self.desk.lots[k]
 
+    def protected(self, k: int) -> float:
+        """What stops of stream `k` protect that rest and stay, base."""
+        return sum(
+            order.left
+            for order in self.orders.of(k, Slot.STOP)
+            if order.rests and order.cancel_ms == 0
+        )
+
+    def is_protected(self, k: int) -> bool:
+        """Whether stops of the position's size rest."""
+        quantity = self.desk.held.item(k)
+        return self.protected(k) >= quantity - 0.5 * self.lot_of(k) - 1e-12 * quantity
+
     def alert(self, level: Level, code: AlertCode, text: str, k: int = -1) -> None:
         """Tell a person."""
         made = Alert(level, code.value, text, k)

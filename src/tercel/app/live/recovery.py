@@ -108,7 +108,11 @@ class Recovery:
             there = listed.get(order.request.client_id)
             if there is not None:
                 answer = Answer(
-                    Outcome.DONE, there.venue_id, there.phase, filled_quantity=there.filled_quantity
+                    Outcome.DONE,
+                    there.venue_id,
+                    there.phase,
+                    there.filled_quantity,
+                    quantity=there.quantity,
                 )
                 if order.phase in (OrderPhase.UNKNOWN, OrderPhase.SENT):
                     self._execution.on_found(order.request.client_id, answer)

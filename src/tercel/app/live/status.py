@@ -181,7 +181,7 @@ def positions_of(session: Session) -> Iterator[PositionStatus]:
             entry_price=float(position.entry_price),
             mark_price=mark,
             stop_price=_resting(stream, Slot.STOP),
-            stop_rests=any(order.rests for order in parts.orders.of(k, Slot.STOP)),
+            stop_rests=parts.is_protected(k),
             target_prices=tuple(price for price in targets if price is not None),
             trail_price=_resting(stream, Slot.TRAIL),
             r_now=_known(move / float(position.stop_distance))

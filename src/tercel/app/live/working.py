@@ -8,7 +8,7 @@ nothing here remembers what it was about to do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tercel.core.codes import OrderKind, OrderStatus, Slot
@@ -77,6 +77,11 @@ class WorkingOrder:
     def rests(self) -> bool:
         """Whether the venue has said that it rests."""
         return self.phase in RESTING
+
+    def cut(self, quantity: float) -> None:
+        """The venue has it for no more than `quantity`."""
+        self.left = max(quantity - self.booked, 0.0)
+        self.request = replace(self.request, quantity=quantity)
 
     def move(self, news: OrderPhase) -> bool:
         """Take `news`; whether it changed anything."""
@@ -210,15 +215,34 @@ def wanted_in(order: tuple[Any, ...], slot: Slot) -> Wanted | None:
 
 def fits(order: WorkingOrder, wanted: Wanted, price_slack: float, quantity_slack: float) -> bool:
     """Whether `order` is what is wanted, but for less than the slacks (price units and base)."""
-    request = order.request
-    if request.kind != wanted.kind or request.side != wanted.side:
-        return False
     if abs(order.left - wanted.quantity) > quantity_slack:
+        return False
+    return _is_alike(order.request, wanted, price_slack)
+
+
+def _is_alike(request: OrderRequest, wanted: Wanted, price_slack: float) -> bool:
+    """Whether `request` is what is wanted, whatever its quantity."""
+    if request.kind != wanted.kind or request.side != wanted.side:
         return False
     if wanted.kind == OrderKind.MARKET:
         return True
     price = request.trigger_price if request.is_conditional else request.price
     return price is not None and (price == wanted.price or abs(price - wanted.price) < price_slack)
+
+
+def parts_of(
+    live: list[WorkingOrder], wanted: Wanted, price_slack: float, quantity_slack: float
+) -> tuple[list[WorkingOrder], float]:
+    """Those of `live` that together are at most what is wanted, and what they lack of it, base.
+
+    For a venue that takes less in one order than is wanted: 0.4, 0.4 and 0.2 are a stop of 1.
+    """
+    kept, lacking = [], wanted.quantity
+    for order in live:
+        if order.left <= lacking + quantity_slack and _is_alike(order.request, wanted, price_slack):
+            kept.append(order)
+            lacking -= order.left
+    return kept, lacking if lacking > quantity_slack else 0.0
 
 
 def request_for(

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.adapters.ccxt.live.server import BUY, GOVERNOR, SETTINGS, STOP
@@ -196,8 +197,10 @@ def live(faults: tuple[Fault, ...], limits: Limits | None = None) -> tuple[Gate,
     return gate, ended
 
 
-def session_at(venue: CcxtVenue, feed: CcxtFeed, dated: VenueClock, turns: Governor) -> Runner:
-    """A session on Bitcoin that asks for something at every bar."""
+def session_at(
+    venue: CcxtVenue, feed: CcxtFeed, dated: VenueClock, turns: Governor, **own: Any
+) -> Runner:
+    """A session on Bitcoin that asks for something at every bar; `own` are settings of it."""
     script = Script()
     opens = range(START_MS - 10 * MINUTE, START_MS + (MINUTES + 10) * MINUTE, MINUTE)
     for number, opened in enumerate(opens):
@@ -205,7 +208,7 @@ def session_at(venue: CcxtVenue, feed: CcxtFeed, dated: VenueClock, turns: Gover
         script.asks[0, opened] = Ask(side, stop=200.0, exit_long=True, exit_short=True)
     cast = Cast(own={"tick_size": 0.1, "lot_size": 0.001, "quantity_min": 0.001})
     plan = cast.session_plan(script)
-    rules = live_rules(silent_ms_max=5_000, spread_fraction_max=0.0)
+    rules = live_rules(silent_ms_max=5_000, spread_fraction_max=0.0, **own)
     session = Session(plan, rules, SessionMemory(SessionState(), "s1"))
     every = settings()
     known = KnownContext(plan, every.context)

@@ -105,7 +105,7 @@ def _quantity(request: OrderRequest, rules: VenueRules) -> Decimal | str:
     """How much is sent, or why nothing is.
 
     An entry that one order could not close at market is not made. What makes a position smaller is
-    cut to the largest that one order may have: the session sends the rest once that has filled.
+    cut to the largest that one order may have: the answer tells, and the session sends the rest.
     """
     quantity = rules.quantity(request.quantity, request.kind)
     if quantity <= 0 or quantity < rules.quantity_min:
@@ -157,10 +157,12 @@ def answer(row: Json, *, is_conditional: bool) -> Answer:
     if is_conditional:
         filled = number(row.get("actualQty"))
         status = row.get("algoStatus")
-        phase = None if status is None else algo_phase(status, filled, number(row.get("quantity")))
-        return Answer(Outcome.DONE, str(row["algoId"]), phase, filled)
-    phase = PHASES.get(str(row["status"]))
-    return Answer(Outcome.DONE, str(row["orderId"]), phase, number(row.get("executedQty")))
+        quantity = number(row.get("quantity"))
+        phase = None if status is None else algo_phase(status, filled, quantity)
+        return Answer(Outcome.DONE, str(row["algoId"]), phase, filled, quantity=quantity)
+    phase, filled = PHASES.get(str(row["status"])), number(row.get("executedQty"))
+    quantity = number(row.get("origQty"))
+    return Answer(Outcome.DONE, str(row["orderId"]), phase, filled, quantity=quantity)
 
 
 def engine_order_id(row: Json) -> str:
