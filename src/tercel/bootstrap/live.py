@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from tercel.domain.journal import SessionRow
     from tercel.domain.lease import LeaseHolder
     from tercel.domain.session_state import SessionState, StateRead
-    from tercel.domain.settings import InstrumentSettings, Settings
+    from tercel.domain.settings import Settings
+    from tercel.domain.venue_instrument import VenueInstrument
 
     Taps = tuple[Callable[[FeedBar | FeedQuote], None], ...]
 
@@ -196,7 +197,7 @@ async def _live_session(
     try:
         rules = await _rules(feed, choice)
         begun_ms = await _venue_ms(feed, clock)
-        plan = live_plan(settings, choice.request, rules)
+        plan = live_plan(settings, choice.request, {s: each.rules for s, each in rules.items()})
         prepare_kernels(plan)
         venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
         session = Session(
@@ -219,7 +220,7 @@ async def _live_session(
     return LiveSession(Runner(session, around, told), row, around, folder, notices)
 
 
-async def _rules(feed: MarketFeed, choice: LiveChoice) -> Mapping[str, InstrumentSettings]:
+async def _rules(feed: MarketFeed, choice: LiveChoice) -> Mapping[str, VenueInstrument]:
     """The venue's own trading rules: the first time that it is asked anything."""
     try:
         return await feed.instruments(choice.request.symbols)
@@ -410,7 +411,7 @@ def _venue(
     settings: Settings,
     choice: LiveChoice,
     manners: tuple[Governor, Clock],
-    known: tuple[SessionState, Mapping[str, InstrumentSettings]],
+    known: tuple[SessionState, Mapping[str, VenueInstrument]],
 ) -> tuple[Venue, Taps]:
     """Where orders go, and who else is told of the market."""
     name, (governor, clock) = choice.request.venue or "", manners
@@ -428,7 +429,7 @@ def _venue(
     kept, rules = known
     start = kept.account_balance if kept.kernel is not None else settings.runs.start_quote
     exchange = Exchange(
-        exchange_rules(settings, name, choice.request.symbols, rules),
+        exchange_rules(settings, name, choice.request.symbols, told=rules),
         balance_quote=Decimal(repr(float(start))).quantize(Decimal("1E-8")),
         seed=settings.runs.seed,
     )

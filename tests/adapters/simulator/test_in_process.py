@@ -77,6 +77,36 @@ def test_quantities_go_to_the_nearest_lot(desk: Desk, asked: float, sent: str) -
 
 
 @pytest.mark.parametrize(
+    ("request_", "sent"),
+    [
+        (replace(MARKET, quantity=0.3), 0.3),
+        (replace(MARKET, quantity=0.301), None),
+        (replace(LIMIT, quantity=0.4), None),
+        (replace(STOP, quantity=0.9), 0.3),
+        (replace(LIMIT, side=-1, price=110.0, quantity=0.45, slot=Slot.TARGET_1), 0.45),
+        (replace(LIMIT, side=-1, price=110.0, quantity=0.9, slot=Slot.TARGET_1), 0.5),
+    ],
+)
+def test_entries_are_refused_and_exits_are_cut_at_the_largest_order(
+    desk: Desk, request_: OrderRequest, sent: float | None
+) -> None:
+    """As at the boundary of a real venue: paper and live act alike."""
+    for quantity in (0.3, 0.3, 0.3):
+        desk.place(replace(MARKET, quantity=quantity, client_id=""))
+    one = desk.exchange.instrument(BTC)
+    desk.exchange.change_instrument(
+        replace(one, quantity_max=D("0.5"), market_quantity_max=D("0.3"))
+    )
+    answer = desk.place(request_)
+    if sent is None:
+        assert (answer.outcome, answer.fault) == (Outcome.REFUSED, Fault.FILTER)
+        assert answer.text.endswith("the venue takes 0.3 at most")
+        assert not desk.exchange.open_orders(BTC)
+    else:
+        assert (answer.outcome, answer.quantity) == (Outcome.DONE, sent)
+
+
+@pytest.mark.parametrize(
     ("side", "asked", "sent"),
     [
         (-1, 95.01, "95.1"),

@@ -75,7 +75,7 @@ from tercel.domain.journal import (
 from tercel.domain.lease import LeaseHolder
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill, VenueSnapshot
 from tercel.domain.session_state import SessionState, StateRead
-from tercel.domain.settings import InstrumentSettings
+from tercel.domain.venue_instrument import VenueInstrument
 
 FIRST = SessionRow("s1", START, "live", "scripted", "told0", "BTCUSDT", "1m", "{}", b"")
 T = TypeVar("T")
@@ -279,7 +279,7 @@ class FakeFeed:
         self._touched = touched
         self.stream = Stream[FeedBar | FeedQuote | FeedNews]()
 
-    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, VenueInstrument]:
         return {}
 
     async def open(self, symbols: Sequence[str], timeframe: str) -> None:

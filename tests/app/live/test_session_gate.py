@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.session_states import full_state
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.config import packaged_config_dir, read_settings
 from tercel.adapters.redis_state import RedisLease, holder_here
+from tercel.adapters.simulator.in_process import InProcessVenue
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.recent import Recent
 from tercel.app.prepare import RunRequest
@@ -30,11 +32,14 @@ from tercel.app.promotion import (
 )
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import live, open_promotions, permission
+from tercel.core.codes import OrderKind
 from tercel.domain.commands import Command
 from tercel.domain.errors import LeaseLostError, StorageError, UserError, VenueError
-from tercel.domain.events import Event
+from tercel.domain.events import Event, Fault
+from tercel.domain.orders import OrderRequest
 from tercel.domain.session_state import SessionState
-from tercel.domain.settings import InstrumentSettings, Settings
+from tercel.domain.settings import Settings
+from tercel.domain.venue_instrument import LargestOrder, VenueInstrument
 
 VENUE = "binance-usdm"
 SWING = load_strategy("swing")
@@ -51,10 +56,11 @@ class Outside:
 
     asked: list[str] = field(default_factory=list)
     closed: int = 0
+    told: dict[str, VenueInstrument] = field(default_factory=dict)
 
-    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, VenueInstrument]:
         self.asked += symbols
-        return {}
+        return self.told
 
     async def time_ms(self) -> int:
         return MARKET_MS
@@ -242,6 +248,27 @@ async def test_a_session_s_row_is_dated_by_the_venue_as_its_end_is(
     monkeypatch.setattr(outside, "time_ms", silent)
     made = await start(tmp_path, replace(CHOICE, mode="paper"))
     assert made.row.time_ms == VirtualClock().now_ms()
+
+
+async def test_paper_trades_under_the_rules_that_its_venue_tells(
+    tmp_path: Path, outside: Outside
+) -> None:
+    """The largest order, and a tick that the settings have otherwise."""
+    listed = settings(tmp_path).instrument(VENUE, "BTCUSDT")
+    assert listed is not None
+    rules = listed.model_copy(update={"tick_size": listed.tick_size * 5})
+    largest = LargestOrder(Decimal("0.5"), Decimal("0.3"))
+    outside.told = {"BTCUSDT": VenueInstrument(rules, largest)}
+    made = await start(tmp_path, replace(CHOICE, mode="paper"))
+    venue = made.around.venue
+    assert isinstance(venue, InProcessVenue)
+    told = venue._world.exchange.instrument("BTCUSDT")
+    assert (told.quantity_max, told.market_quantity_max) == (Decimal("0.5"), Decimal("0.3"))
+    assert told.tick_size == rules.tick_size
+    [stream] = made.runner.session.parts.plan.streams
+    assert float(stream.settings.instrument.tick_size) == float(rules.tick_size)
+    answer = await venue.place(OrderRequest("t-s-0-0-1", "BTCUSDT", 1, OrderKind.MARKET, 0.4))
+    assert answer.fault is Fault.FILTER
 
 
 async def test_the_feed_is_closed_where_the_session_cannot_be_made(

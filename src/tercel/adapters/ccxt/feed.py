@@ -31,6 +31,7 @@ from tercel.domain.errors import VenueError
 from tercel.domain.events import FeedNews
 from tercel.domain.live_settings import VenueSettings
 from tercel.domain.trading_settings import InstrumentSettings
+from tercel.domain.venue_instrument import VenueInstrument
 
 log = structlog.get_logger(__name__)
 
@@ -107,16 +108,19 @@ class CcxtFeed:
         await self.connect()
         return await self._dialect.time_ms(self._link)
 
-    async def instruments(self, symbols: Sequence[str]) -> dict[str, InstrumentSettings]:
+    async def instruments(self, symbols: Sequence[str]) -> dict[str, VenueInstrument]:
         """The venue's own trading rules by symbol. Raises VenueError, UserError."""
         await self.connect()
         rules = await read_rules(self._link, symbols)
         return {
-            symbol: InstrumentSettings(
-                tick_size=each.tick_size,
-                lot_size=each.lot_size,
-                quantity_min=max(each.quantity_min, each.lot_size),
-                notional_min_quote=each.notional_min,
+            symbol: VenueInstrument(
+                InstrumentSettings(
+                    tick_size=each.tick_size,
+                    lot_size=each.lot_size,
+                    quantity_min=max(each.quantity_min, each.lot_size),
+                    notional_min_quote=each.notional_min,
+                ),
+                each.largest,
             )
             for symbol, each in rules.items()
         }

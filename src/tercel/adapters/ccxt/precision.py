@@ -18,6 +18,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from tercel.core.codes import OrderKind
 from tercel.core.fills import LOT_TOLERANCE
+from tercel.domain.venue_instrument import NO_LIMIT, LargestOrder, takes_market
 
 TICK_TOLERANCE = Decimal("1e-6")
 """Ticks by which a price may be off its grid and still count as on it."""
@@ -36,32 +37,22 @@ class VenueRules:
     notional_min: Decimal
     """Quote; orders that only reduce are free of it."""
     is_trading: bool
-    quantity_max: Decimal | None = None
-    """Of one order; None: the venue tells no limit."""
-    market_quantity_max: Decimal | None = None
-    """Of one order that takes the market."""
-
-    @property
-    def closable_max(self) -> Decimal | None:
-        """The largest position that one order can close at market; None: any."""
-        told = [each for each in (self.quantity_max, self.market_quantity_max) if each is not None]
-        return min(told, default=None)
+    largest: LargestOrder = NO_LIMIT
 
     def quantity(self, wanted: float, kind: OrderKind) -> Decimal:
         """`wanted` in whole lots, rounded down; may be 0."""
-        takes = _takes(kind)
-        lot = max(self.lot_size, self.market_lot_size) if takes else self.lot_size
+        lot = self._lot(kind)
         slack = Decimal(1) + Decimal(repr(LOT_TOLERANCE))
         lots = (exact(wanted) / lot * slack).to_integral_value(ROUND_FLOOR)
         return lots * lot
 
     def part(self, quantity: Decimal, kind: OrderKind) -> Decimal:
         """As much of `quantity` as one order may have, in whole lots."""
-        most = self.closable_max if _takes(kind) else self.quantity_max
-        if most is None or quantity <= most:
-            return quantity
-        lot = max(self.lot_size, self.market_lot_size) if _takes(kind) else self.lot_size
-        return most // lot * lot
+        return self.largest.part(quantity, kind, self._lot(kind))
+
+    def _lot(self, kind: OrderKind) -> Decimal:
+        takes = takes_market(kind)
+        return max(self.lot_size, self.market_lot_size) if takes else self.lot_size
 
     def limit_price(self, wanted: float, side: int) -> Decimal:
         """`wanted` on the grid, never worse for us."""
@@ -79,11 +70,6 @@ class VenueRules:
         if abs(ticks - nearest) > TICK_TOLERANCE:
             nearest = ticks.to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
         return nearest * self.tick_size
-
-
-def _takes(kind: OrderKind) -> bool:
-    """Whether an order of that kind takes the market when it is its turn."""
-    return kind in (OrderKind.MARKET, OrderKind.STOP)
 
 
 def exact(value: float) -> Decimal:

@@ -26,6 +26,7 @@ from tercel.adapters.simulator.exchange.records import (
     ZERO,
     AlgoRow,
     AlgoStatus,
+    Instrument,
     NewOrder,
     OrderRow,
     OrderStatus,
@@ -36,7 +37,7 @@ from tercel.adapters.simulator.exchange.records import (
     Window,
 )
 from tercel.app.ports import FeedBar, FeedQuote
-from tercel.core.codes import OrderKind
+from tercel.core.codes import OrderKind, Slot
 from tercel.domain.binance_numbers import FAULTS
 from tercel.domain.events import (
     Answer,
@@ -56,6 +57,7 @@ from tercel.domain.orders import (
     VenueFill,
     VenueSnapshot,
 )
+from tercel.domain.venue_instrument import LargestOrder
 
 _PHASES: dict[OrderStatus, OrderPhase] = {
     OrderStatus.NEW: OrderPhase.ACKED,
@@ -105,11 +107,14 @@ class InProcessExchange:
         """The request with its numbers on the grid of its symbol.
 
         A trigger is rounded towards the market, so that a stop is never farther away than asked;
-        quantities are rounded to the nearest lot: the core has cut them already.
+        quantities are rounded to the nearest lot: the core has cut them already. What reduces is
+        cut to the largest order, as at a venue's boundary.
         """
         instrument = self.exchange.instrument(request.symbol)
-        lots = decimal_of(request.quantity) / instrument.lot_size
-        quantity = lots.to_integral_value(ROUND_HALF_EVEN) * instrument.lot_size
+        quantity = _quantity(request, instrument)
+        if request.slot != Slot.ENTRY:
+            largest = _largest(instrument)
+            quantity = largest.part(quantity, request.kind, instrument.lot_size)
         kind, time_in_force = OrderType.MARKET, TimeInForce.GTC
         if request.kind in (OrderKind.LIMIT, OrderKind.POST_ONLY):
             kind = OrderType.LIMIT
@@ -131,8 +136,12 @@ class InProcessExchange:
         )
 
     def place(self, request: OrderRequest, now_ms: int) -> Answer:
-        """Send an order."""
+        """Send an order. An entry that one order could not close is refused before it is one."""
         try:
+            instrument = self.exchange.instrument(request.symbol)
+            quantity = _quantity(request, instrument)
+            if objection := _largest(instrument).objection(request, quantity):
+                return Answer(Outcome.REFUSED, fault=Fault.FILTER, text=objection)
             if request.is_conditional:
                 row = self.exchange.place_conditional(self.new_order(request), now_ms)
                 return _told_algo(row)
@@ -245,6 +254,16 @@ class InProcessExchange:
             time_ms=row.time_ms,
             kind="liquidation" if forced else kind,
         )
+
+
+def _quantity(request: OrderRequest, instrument: Instrument) -> Decimal:
+    """What is asked for, to the nearest lot."""
+    lots = decimal_of(request.quantity) / instrument.lot_size
+    return lots.to_integral_value(ROUND_HALF_EVEN) * instrument.lot_size
+
+
+def _largest(instrument: Instrument) -> LargestOrder:
+    return LargestOrder(instrument.quantity_max, instrument.market_quantity_max)
 
 
 def _on_grid(value: float | None, step: Decimal, rounding: str) -> Decimal:

@@ -12,7 +12,7 @@ from tercel.domain.journal import JournalRow
 from tercel.domain.lease import LeaseHolder
 from tercel.domain.orders import OrderRequest, VenueSnapshot
 from tercel.domain.session_state import SessionState, StateRead
-from tercel.domain.trading_settings import InstrumentSettings
+from tercel.domain.venue_instrument import VenueInstrument
 
 
 class Venue(Protocol):
@@ -97,7 +97,7 @@ class FeedQuote:
 class MarketFeed(Protocol):
     """Live market data of the session's symbols."""
 
-    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, InstrumentSettings]:
+    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, VenueInstrument]:
         """The venue's own trading rules by symbol. Raises VenueError, UserError."""
         ...
 

@@ -37,6 +37,7 @@ from tercel.app.live.venue_clock import VenueClock
 from tercel.core.codes import OrderKind, Slot
 from tercel.domain.events import Fault, Operation, Outcome
 from tercel.domain.orders import OrderRequest
+from tercel.domain.venue_instrument import LargestOrder
 
 LARGEST = Decimal("0.3")
 MARKET_ENTRY = replace(BUY, kind=OrderKind.MARKET, price=None)
@@ -87,6 +88,23 @@ def test_entries_are_refused_and_exits_are_cut(request_: OrderRequest, sent: str
             assert [each.params["quantity"] for each in posted] == [sent]
 
     on_bench(places)()
+
+
+def test_the_feed_tells_it_too() -> None:
+    """For the exchange of a paper session: at 0.001 a lot, a million lots and 120,000."""
+
+    async def main(clock: LoopClock) -> None:
+        made = venue_with(minutes=1)
+        async with in_memory(made.facade, made.ticks(), clock) as mount:
+            turns = Governor(GOVERNOR, clock)
+            feed = CcxtFeed("binance-usdm", SETTINGS, turns, clock, mount.connector)
+            told = (await feed.instruments(("BTCUSDT",)))["BTCUSDT"]
+            assert told.largest == LargestOrder(Decimal(1_000), Decimal(120))
+            assert told.rules.lot_size == Decimal("0.001")
+            await feed.close()
+            await turns.close()
+
+    run_virtually(main, epoch_ms=START_MS)
 
 
 @asynccontextmanager

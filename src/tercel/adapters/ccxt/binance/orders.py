@@ -113,13 +113,8 @@ def _quantity(request: OrderRequest, rules: VenueRules) -> Decimal | str:
             f"{request.quantity!r} {request.symbol} is {plain(quantity)} in whole lots; "
             f"the venue takes {plain(rules.quantity_min)} or more"
         )
-    most = rules.closable_max
-    if request.slot == Slot.ENTRY and most is not None and quantity > most:
-        return (
-            f"{plain(quantity)} {request.symbol} is more than one order may close at market; "
-            f"the venue takes {plain(most)} at most"
-        )
-    return rules.part(quantity, request.kind)
+    objection = rules.largest.objection(request, quantity)
+    return objection or rules.part(quantity, request.kind)
 
 
 def cancel(client_id: str, symbol: str, *, is_conditional: bool) -> Call:

@@ -17,6 +17,7 @@ from tercel.app.live.governor import PUBLIC
 from tercel.app.series_choice import nearest_symbols
 from tercel.domain.errors import UserError, VenueError
 from tercel.domain.live_settings import VenueSettings
+from tercel.domain.venue_instrument import LargestOrder
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +63,7 @@ def _rules(row: Json) -> VenueRules:
         quantity_min=Decimal(str(filters["LOT_SIZE"]["minQty"])),
         notional_min=Decimal(str(notional.get("notional", "0"))),
         is_trading=row.get("status") == "TRADING",
-        quantity_max=_largest(filters["LOT_SIZE"]),
-        market_quantity_max=_largest(market),
+        largest=LargestOrder(_largest(filters["LOT_SIZE"]), _largest(market)),
     )
     if rules.tick_size <= 0 or rules.lot_size <= 0:
         raise ZeroDivisionError(f"tick {rules.tick_size}, lot {rules.lot_size}")

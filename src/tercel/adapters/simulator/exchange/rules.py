@@ -15,6 +15,7 @@ from tercel.adapters.simulator.exchange.records import ZERO, Bracket, ExchangeRu
 from tercel.domain.errors import UserError
 from tercel.domain.settings import InstrumentSettings, Settings
 from tercel.domain.times import HOUR_MS
+from tercel.domain.venue_instrument import NO_LIMIT, LargestOrder, VenueInstrument
 
 QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "USD")
 """Quote currencies that a symbol may end with, longest match first."""
@@ -28,8 +29,10 @@ def exchange_rules(
     venue: str,
     symbols: Sequence[str],
     inferred: Mapping[str, InstrumentSettings] | None = None,
+    told: Mapping[str, VenueInstrument] | None = None,
 ) -> ExchangeRules:
-    """The rules of `venue` for `symbols`; `inferred` has those that settings do not list.
+    """The rules of `venue` for `symbols`: as the venue itself has `told` them, as settings list
+    them, or as they were `inferred`.
 
     Raises UserError for a symbol whose rules are not known, or a quote currency that is not; and
     ConfigError for an unknown cost profile.
@@ -37,6 +40,10 @@ def exchange_rules(
     known = inferred or {}
     instruments = []
     for symbol in symbols:
+        if told is not None and symbol in told:
+            own = told[symbol]
+            instruments.append(instrument_of(settings, symbol, own.rules, own.largest))
+            continue
         listed = settings.instrument(venue, symbol) or known.get(symbol)
         if listed is None:
             raise UserError(
@@ -57,8 +64,15 @@ def exchange_rules(
     )
 
 
-def instrument_of(settings: Settings, symbol: str, listed: InstrumentSettings) -> Instrument:
-    """A symbol's filters. Raises UserError where its quote currency is not known."""
+def instrument_of(
+    settings: Settings,
+    symbol: str,
+    listed: InstrumentSettings,
+    largest: LargestOrder = NO_LIMIT,
+) -> Instrument:
+    """A symbol's filters; without a `largest` order of its own that of the settings counts. Raises
+    UserError where its quote currency is not known.
+    """
     own = settings.simulator
     base, quote = parts_of(symbol)
     band = decimal_of(own.percent_price_fraction)
@@ -69,8 +83,8 @@ def instrument_of(settings: Settings, symbol: str, listed: InstrumentSettings) -
         tick_size=listed.tick_size,
         lot_size=listed.lot_size,
         quantity_min=max(listed.quantity_min, listed.lot_size),
-        quantity_max=own.lots_max * listed.lot_size,
-        market_quantity_max=own.market_lots_max * listed.lot_size,
+        quantity_max=largest.quantity_max or own.lots_max * listed.lot_size,
+        market_quantity_max=largest.market_quantity_max or own.market_lots_max * listed.lot_size,
         notional_min_quote=listed.notional_min_quote,
         brackets=brackets_of(settings.tiers_of(symbol), own.leverage_margin_fraction),
         price_min=listed.tick_size,
