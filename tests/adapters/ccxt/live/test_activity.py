@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.adapters.ccxt.live.server import (
     BUY,
     GOVERNOR,
     START_MS,
+    SYMBOL,
     Bench,
+    Reply,
     on_bench,
     order_row,
 )
 
 from tercel.adapters.ccxt.activity import LATE_MS, UNHEARD_READINGS, Activity
 from tercel.domain.live_settings import GovernorSettings
+from tercel.domain.times import DAY_MS
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 SHIPPED = GovernorSettings(
@@ -86,6 +90,96 @@ def test_while_the_user_stream_is_down_every_symbol_is_asked_once_in_some_readin
     activity.hear(is_up=True)
     assert read() == symbols
     assert read() == ()
+
+
+def test_what_the_account_says_nothing_of_is_not_asked_and_looked_at_once_more() -> None:
+    """A second look when late news are in: then only what happens there opens it again."""
+    activity = Activity()
+
+    def read(now_ms: int, quiet: set[str]) -> tuple[str, ...]:
+        asked = activity.to_ask(SYMBOLS, (), now_ms)
+        cleared = asked.doubtful & quiet
+        asked = asked.without(cleared)
+        activity.were_read(asked)
+        activity.clear(asked, cleared)
+        return asked.symbols
+
+    assert read(0, {"ETHUSDT"}) == ("BTCUSDT",)
+    assert activity.to_ask(SYMBOLS, (), LATE_MS).symbols == ()
+    assert activity.to_ask(SYMBOLS, (), LATE_MS + 1).symbols == ("ETHUSDT",)
+    assert read(LATE_MS + 1, {"ETHUSDT"}) == ()
+    assert activity.to_ask(SYMBOLS, (), 10 * LATE_MS).symbols == ()
+    activity.note("ETHUSDT", 10 * LATE_MS)
+    assert read(10 * LATE_MS + 1, {"ETHUSDT"}) == ("ETHUSDT",), "what happened is no mere doubt"
+    activity.doubt()
+    assert read(20 * LATE_MS, set()) == SYMBOLS
+
+
+MANY = tuple(f"S{number}USDT" for number in range(40))
+
+
+def income(symbol: str, **changes: object) -> dict[str, object]:
+    """A row of /income."""
+    return {
+        "symbol": symbol, "incomeType": "COMMISSION", "income": "-0.01", "asset": "USDT",
+        "time": START_MS, "tranId": 1, "tradeId": "5", "info": "", **changes,
+    }  # fmt: skip
+
+
+def test_a_start_with_forty_symbols_asks_for_the_fills_of_those_that_may_have_any() -> None:
+    """One that an earlier session left something in, one with an order, one that somebody traded
+    in: the income of the account is one call.
+    """
+
+    async def reads(bench: Bench) -> None:
+        await start(bench)
+        bench.server.answers["GET /fapi/v1/income"] = [income("S7USDT"), income("ELSEUSDT")]
+        bench.server.answers["GET /fapi/v1/openOrders"] = [order_row(symbol="S9USDT")]
+        await bench.venue.read(MANY, START_MS - 60_000)
+        asked = bench.server.sent("GET /fapi/v1/userTrades")
+        assert [each["symbol"] for each in asked] == ["S3USDT", "S7USDT", "S9USDT"]
+        [row] = bench.server.sent("GET /fapi/v1/income")
+        assert row["startTime"] == str(START_MS - 60_000)
+        assert "incomeType" not in row
+
+    on_bench(reads, symbols=MANY, kept=("S3USDT",))()
+
+
+async def start(bench: Bench) -> None:
+    """Forty symbols are there."""
+    listed = [{**SYMBOL, "symbol": symbol} for symbol in MANY]
+    bench.server.answers["GET /fapi/v1/exchangeInfo"] = {"symbols": listed}
+    await bench.open()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply({"code": -1003, "msg": "Internal error"}, status=400),
+        Reply([income("S1USDT")] * 1_000),
+    ],
+)
+def test_every_symbol_is_asked_where_the_income_does_not_tell(reply: Reply) -> None:
+    """It failed, or is more than a page."""
+
+    async def reads(bench: Bench) -> None:
+        await start(bench)
+        bench.server.answers["GET /fapi/v1/income"] = lambda _: reply
+        await bench.venue.read(MANY, START_MS)
+        assert bench.server.count("GET /fapi/v1/userTrades") == len(MANY)
+
+    on_bench(reads, symbols=MANY)()
+
+
+def test_income_of_before_what_the_venue_knows_is_not_asked_for() -> None:
+    async def reads(bench: Bench) -> None:
+        await start(bench)
+        await bench.venue.read(MANY, START_MS - 100 * DAY_MS)
+        assert bench.server.count("GET /fapi/v1/income") == 0
+        asked = {each["symbol"] for each in bench.server.sent("GET /fapi/v1/userTrades")}
+        assert asked == set(MANY)
+
+    on_bench(reads, symbols=MANY)()
 
 
 def test_a_reading_asks_trades_of_symbols_in_which_something_happened() -> None:

@@ -7,15 +7,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from tests.adapters.ccxt.live.server import BUY, GOVERNOR, SETTINGS, STOP
-from tests.adapters.simulator.binance.trading import START_MS, fault, venue_with
+from tests.adapters.simulator.binance.trading import START_MS, fault, flat_bars, venue_with
 
 from tercel.adapters.ccxt.feed import CcxtFeed
 from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
-from tercel.adapters.simulator.binance.assembly import Venue
+from tercel.adapters.simulator.binance.assembly import Venue, VenueOrder, build_venue
+from tercel.adapters.simulator.binance.wire import Reply
 from tercel.adapters.simulator.fault_codes import FaultCode
 from tercel.adapters.simulator.faults import Fault
 from tercel.adapters.simulator.mounts.in_memory import in_memory
@@ -23,6 +26,7 @@ from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtual
 from tercel.app.live.governor import Governor
 from tercel.app.live.venue_clock import VenueClock
 from tercel.app.ports import FeedBar, FeedQuote
+from tercel.bootstrap import load_settings
 from tercel.core.codes import OrderKind, Slot
 from tercel.domain.errors import TercelError, VenueError
 from tercel.domain.events import Answer, Event, FeedNews, Filled, OrderUpdate, Outcome
@@ -170,6 +174,46 @@ def test_a_restarted_adapter_learns_whose_fills_theirs_are() -> None:
         }
 
     rehearse(restarts)
+
+
+def test_what_somebody_traded_while_we_were_down_is_found_among_many_symbols() -> None:
+    """In and out again in Ether: nothing rests, nothing is held, and the account paid for it. The
+    others are not asked one by one.
+    """
+
+    async def main(clock: LoopClock) -> None:
+        symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT")
+        order = VenueOrder({each: flat_bars(40.0, 5) for each in symbols}, start_ms=START_MS)
+        made = build_venue(load_settings(), order)
+        asked: list[str] = []
+        handle = made.facade.handle_request
+
+        def handled(method: str, path: str, query: str, *rest: Any) -> Reply:
+            asked.append(f"{path.rpartition('/')[2]} {query}")
+            return handle(method, path, query, *rest)
+
+        made.facade.handle_request = handled  # type: ignore[method-assign,assignment]
+        keys = ApiKeys(made.settings.credentials.key, made.settings.credentials.secret)
+        async with in_memory(made.facade, made.ticks(), clock) as mount:
+            await clock.sleep(1.0)
+            for side in (1, -1):
+                made.facade.state.exchange.outside_fill("ETHUSDT", side, Decimal(1), clock.now_ms())
+            turns = Governor(GOVERNOR, clock)
+            choice = VenueChoice("binance-usdm", symbols, SETTINGS)
+            venue = CcxtVenue(choice, keys, turns, clock, mount.connector)
+            await venue.open()
+            snapshot = await venue.read(symbols, START_MS)
+            assert [(fill.symbol, fill.side) for fill in snapshot.fills] == [
+                ("ETHUSDT", 1),
+                ("ETHUSDT", -1),
+            ]
+            assert sum(each.startswith("income") for each in asked) == 1
+            [trades] = [each for each in asked if each.startswith("userTrades")]
+            assert "symbol=ETHUSDT" in trades
+            await venue.close()
+            await turns.close()
+
+    run_virtually(main, epoch_ms=START_MS)
 
 
 def test_bars_quotes_and_history_of_the_simulated_market() -> None:
