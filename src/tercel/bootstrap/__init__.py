@@ -157,16 +157,18 @@ REDIS = ("redis://", "rediss://", "unix://")
 """Beginnings of a Redis server's address."""
 
 
-def open_lease(url: str) -> StateLease | None:
-    """The right to keep a session's state at `url`; None: the lock of the session's folder is it.
+def open_lease(url: str, folder: Path) -> StateLease:
+    """The right to keep a session's state at `url`, else in a file of `folder`.
 
-    It connects when it is claimed.
+    It is taken when it is claimed. Raises ConfigError for an address of another kind.
     """
-    if not url.startswith(REDIS):
-        return None
-    from tercel.adapters.redis_state import RedisLease
+    if url.startswith(REDIS):
+        from tercel.adapters.redis_state import RedisLease
 
-    return RedisLease(url)
+        return RedisLease(url)
+    from tercel.adapters.control import FileLease
+
+    return FileLease(_state_file(url, folder))
 
 
 def open_state(url: str, folder: Path, holder: LeaseHolder | None = None) -> StateStore:
@@ -175,14 +177,19 @@ def open_state(url: str, folder: Path, holder: LeaseHolder | None = None) -> Sta
 
     It connects when it is first asked. Raises ConfigError for an address of another kind.
     """
-    from tercel.domain.addresses import without_password
-    from tercel.domain.errors import ConfigError
-
     if url.startswith(REDIS):
         from tercel.adapters.redis_state import RedisStateStore
 
         return RedisStateStore(url, holder=holder)
     from tercel.adapters.sqlite_state import SqliteStateStore
+
+    return SqliteStateStore(_state_file(url, folder))
+
+
+def _state_file(url: str, folder: Path) -> Path:
+    """The file of the state at `url`, else in `folder`. Raises ConfigError."""
+    from tercel.domain.addresses import without_password
+    from tercel.domain.errors import ConfigError
 
     path = url.removeprefix("sqlite:///")
     if url and (path == url or not path):
@@ -190,7 +197,7 @@ def open_state(url: str, folder: Path, holder: LeaseHolder | None = None) -> Sta
             "state.url: expected redis://HOST:PORT/N, sqlite:///PATH or nothing, "
             f"got {without_password(url)!r}"
         )
-    return SqliteStateStore(Path(path).expanduser() if url else folder / STATE_FILE)
+    return Path(path).expanduser() if url else folder / STATE_FILE
 
 
 def open_journal(url: str, folder: Path, *, create: bool = True) -> Journal:

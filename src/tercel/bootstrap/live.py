@@ -135,8 +135,7 @@ async def live_session(
         try:
             return await _live_session(settings, choice, (clock, told), (session_name, claimed))
         except BaseException:
-            if claimed is not None:
-                await claimed[0].release()
+            await claimed[0].release()
             raise
 
 
@@ -153,13 +152,11 @@ def nothing_collected() -> Iterator[None]:
         gc.enable()
 
 
-async def _claimed(settings: Settings, session_name: str) -> tuple[StateLease, LeaseHolder] | None:
-    """The right to keep the state on a server, taken, and for whom. Raises UserError where a
+async def _claimed(settings: Settings, session_name: str) -> tuple[StateLease, LeaseHolder]:
+    """The right to keep the state where it is kept, taken, and for whom. Raises UserError where a
     running session has it, StorageError.
     """
-    lease = open_lease(settings.state.url)
-    if lease is None:
-        return None
+    lease = open_lease(settings.state.url, session_folder(settings))
     from tercel.adapters.redis_state import holder_here
 
     holder = holder_here(session_name, session_folder(settings))
@@ -175,7 +172,7 @@ async def _live_session(
     settings: Settings,
     choice: LiveChoice,
     outside: tuple[Clock, Told | None],
-    who: tuple[str, tuple[StateLease, LeaseHolder] | None],
+    who: tuple[str, tuple[StateLease, LeaseHolder]],
 ) -> LiveSession:
     from tercel.app.live.governor import Governor
     from tercel.app.live.prepare_live import live_plan
@@ -185,8 +182,7 @@ async def _live_session(
     from tercel.app.live.session_row import session_row
     from tercel.app.live.venue_clock import FollowingClock
 
-    (clock, told), (session_name, claimed) = outside, who
-    lease, holder = claimed or (None, None)
+    (clock, told), (session_name, (lease, holder)) = outside, who
     folder = session_folder(settings)
     stores = open_stores(settings, folder, holder)
     read = await _kept(stores[0], settings, choice)

@@ -373,9 +373,39 @@ async def test_fresh_and_states_that_hold_no_account_are_of_no_mode(
 ) -> None:
     paper = replace(CHOICE, mode="paper")
     await keep(tmp_path, replace(full_state(), mode="live"))
-    assert (await start(tmp_path, replace(paper, is_fresh=True))).row.mode == "paper"
+    made = await start(tmp_path, replace(paper, is_fresh=True))
+    assert made.row.mode == "paper"
+    assert made.around.lease is not None
+    await made.around.lease.release()
     await keep(tmp_path, SessionState(mode="live"))
     assert (await start(tmp_path, paper)).row.mode == "paper"
+
+
+@pytest.mark.parametrize("names_first_folder", [False, True])
+async def test_two_folders_cannot_share_one_file_of_state(
+    tmp_path: Path, outside: Outside, names_first_folder: bool
+) -> None:
+    """Whether both name it, or it is the first one's own: the second contacts nobody."""
+    shared = tmp_path / "one" / "state.sqlite" if names_first_folder else tmp_path / "shared"
+    url = "" if names_first_folder else f"sqlite:///{shared}"
+    paper = replace(CHOICE, mode="paper")
+    first = await live.live_session(kept_in(tmp_path / "one", url), paper, VirtualClock())
+    outside.asked.clear()
+    second = kept_in(tmp_path / "two", f"sqlite:///{shared}")
+    with pytest.raises(UserError, match=rf"{shared} holds the state of session .*/one \(pid"):
+        await live.live_session(second, paper, VirtualClock())
+    assert outside.asked == []
+    assert first.around.lease is not None
+    await first.around.lease.release()
+    again = await live.live_session(second, paper, VirtualClock())
+    assert again.around.lease is not None
+    await again.around.lease.release()
+
+
+def kept_in(folder: Path, url: str) -> Settings:
+    """A session in `folder`, its state at `url`."""
+    own = live.with_folder(settings(folder.parent), folder)
+    return own.model_copy(update={"state": own.state.model_copy(update={"url": url})})
 
 
 @pytest.mark.parametrize("is_fresh", [False, True])
