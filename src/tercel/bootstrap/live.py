@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Venue,
     )
     from tercel.app.prepare import PreparedRun, RunRequest
+    from tercel.domain.bars import SeriesKey
     from tercel.domain.commands import Command
     from tercel.domain.events import BarsClosed
     from tercel.domain.journal import SessionRow
@@ -174,6 +175,7 @@ async def _live_session(
     outside: tuple[Clock, Told | None],
     who: tuple[str, tuple[StateLease, LeaseHolder]],
 ) -> LiveSession:
+    from tercel.app.live.beside import watch_beside
     from tercel.app.live.governor import Governor
     from tercel.app.live.prepare_live import live_plan
     from tercel.app.live.readiness import prepare_kernels
@@ -195,6 +197,7 @@ async def _live_session(
         begun_ms = await _venue_ms(feed, clock)
         plan = live_plan(settings, choice.request, {s: each.rules for s, each in rules.items()})
         prepare_kernels(plan)
+        beside, unknown = await watch_beside(feed, plan)
         venue, taps = _venue(settings, choice, (governor, moment), (kept, rules))
         session = Session(
             plan,
@@ -205,7 +208,7 @@ async def _live_session(
             settings,
             plan,
             (venue, feed, taps, governor),
-            (*stores, _keeper(settings, plan, session_name, (governor, moment))),
+            (*stores, _keeper(settings, (plan, beside), session_name, (governor, moment))),
             (moment, _clock_warning(session_name, moment, told)),
         )
     except BaseException:
@@ -213,6 +216,7 @@ async def _live_session(
         raise
     around = replace(around, lease=lease)
     row = session_row(session, settings, begun_ms)
+    notices = (*notices, unknown) if unknown else notices
     return LiveSession(Runner(session, around, told), row, around, folder, notices)
 
 
@@ -280,6 +284,7 @@ def _surroundings(
     venue.on_clock_error(venue_clock.nudge)
     store = open_lake(settings)
     known = keeper.known
+    beside = () if known.beside is None else (known.beside.symbol,)
     health = FeedHealth(
         plan.symbols, plan.bar_ms, settings.health, own.fresh_ms_max, moment.now_ms()
     )
@@ -300,7 +305,7 @@ def _surroundings(
         journal=journal,
         clock=venue_clock,
         health=health,
-        collector=BarCollector(plan.symbols, own.bar_wait_ms, known, health.view),
+        collector=BarCollector(plan.symbols, own.bar_wait_ms, known, health.view, beside),
         history=history,
         context=keeper,
         taps=(*taps, known.see),
@@ -310,14 +315,17 @@ def _surroundings(
 
 
 def _keeper(
-    settings: Settings, plan: SessionPlan, session_name: str, manners: tuple[Governor, Clock]
+    settings: Settings,
+    watched: tuple[SessionPlan, SeriesKey | None],
+    session_name: str,
+    manners: tuple[Governor, Clock],
 ) -> ContextKeeper:
     """What fetches funding, open interest and the long/short ratio; nothing is asked yet."""
     from tercel.adapters.ccxt.context import CcxtContext
     from tercel.app.live.context_keeper import ContextKeeper, KeeperRules
     from tercel.app.live.known_context import KnownContext
 
-    governor, clock = manners
+    (plan, beside), (governor, clock) = watched, manners
     venue, refresh = plan.series[0].venue, settings.context_refresh
     rules = KeeperRules(
         settings.context,
@@ -328,7 +336,7 @@ def _keeper(
         writes_lake=refresh.store and venue not in settings.venue.rest_urls,
     )
     return ContextKeeper(
-        KnownContext(plan, settings.context),
+        KnownContext(plan, settings.context, beside),
         CcxtContext(venue, settings.venue, governor, clock),
         open_context(settings),
         rules,

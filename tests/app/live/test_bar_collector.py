@@ -18,9 +18,9 @@ WAIT_MS = 1_500
 
 
 class Bench:
-    def __init__(self, count: int = 3) -> None:
+    def __init__(self, count: int = 3, beside: tuple[str, ...] = ()) -> None:
         self.asked: list[tuple[str, int]] = []
-        self.collector = BarCollector(SYMBOLS[:count], WAIT_MS, self.context, self.view)
+        self.collector = BarCollector(SYMBOLS[:count], WAIT_MS, self.context, self.view, beside)
 
     def context(self, symbol: str, open_time: int) -> Records:
         self.asked.append((symbol, open_time))
@@ -105,6 +105,29 @@ def test_one_symbol_waits_for_nobody() -> None:
     [event] = bench.add("BTCUSDT", 0, 7)
     assert event.time_ms == 7
     assert len(event.views) == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_bar_beside_is_waited_for_and_part_of_nothing(is_first: bool) -> None:
+    """The context of the others is told when it is there: it comes from it."""
+    bench = Bench(2, beside=("SOLUSDT",))
+    order = ["BTCUSDT", "ETHUSDT"]
+    order.insert(0 if is_first else 2, "SOLUSDT")
+    assert bench.add(order[0], 0) == bench.add(order[1], 0) == []
+    assert bench.asked == []
+    [event] = bench.add(order[2], 0, 40)
+    assert (event.series, event.time_ms) == ((0, 1), 40)
+    assert bench.add("SOLUSDT", 0) == []
+
+
+def test_a_bar_beside_that_does_not_come_is_not_waited_for_any_longer() -> None:
+    bench = Bench(1, beside=("SOLUSDT",))
+    assert bench.add("BTCUSDT", 0, 1_000) == []
+    [event] = bench.collector.due(1_000 + WAIT_MS)
+    assert event.series == (0,)
+    assert bench.add("SOLUSDT", 0, 3_000) == [], "too late, and nothing waits for it"
+    assert bench.add("BTCUSDT", 1, 61_000) == []
+    assert len(bench.add("SOLUSDT", 1, 61_010)) == 1
 
 
 def test_without_a_view_nothing_is_known_of_the_feed() -> None:

@@ -225,6 +225,25 @@ async def test_btc_s_move_is_known_to_the_warm_up_of_every_symbol() -> None:
     np.testing.assert_array_equal(moves[60:, 0], moves[60:, 1])
 
 
+async def test_btc_s_move_is_known_from_the_series_beside_from_the_first_bar_on() -> None:
+    """It is read an hour further back: as a backtest does from the lake."""
+    request = RunRequest((SWING,), ("ETHUSDT",), VENUE, "1m")
+    key = SeriesKey(VENUE, "BTCUSDT", "1m")
+    end = START + 100 * MINUTE
+    btc = make_bars(end - 130 * MINUTE, 130)
+    btc["close"] *= np.linspace(1.0, 1.2, 130)
+    lake = Lake()
+    lake.series[key] = btc
+    beside = KnownContext(plan(request), settings().context, key)
+    events = await seen(lake, Rest(), bars=70, request=request, known=beside)
+    moves = np.array([event.contexts["btc_move_1h"][0] for event in events])
+    bars = np.concatenate([event.bars for event in events])
+    series = BarSeries(SeriesKey(VENUE, "ETHUSDT", "1m"), bars, (), "")
+    tested = context_rows(MemoryContextStore(), lake, series, settings().context).rows
+    np.testing.assert_array_equal(moves, tested["btc_move_1h"])
+    assert np.isfinite(moves).all()
+
+
 async def test_a_session_without_btcusdt_does_not_know_its_move() -> None:
     request = RunRequest((SWING,), ("ETHUSDT",), VENUE, "1m")
     events = await seen(Lake(), Rest(), bars=70, request=request)

@@ -20,6 +20,7 @@ from tercel.adapters.config import packaged_config_dir, read_settings
 from tercel.adapters.redis_state import RedisLease, holder_here
 from tercel.adapters.simulator.in_process import InProcessVenue
 from tercel.app.live.alerts import AlertCode
+from tercel.app.live.context_keeper import ContextKeeper
 from tercel.app.live.recent import Recent
 from tercel.app.prepare import RunRequest
 from tercel.app.promotion import (
@@ -34,6 +35,7 @@ from tercel.app.promotion import (
 from tercel.app.strategies import load_strategy
 from tercel.bootstrap import live, open_promotions, permission
 from tercel.core.codes import OrderKind
+from tercel.domain.bars import SeriesKey
 from tercel.domain.commands import Command
 from tercel.domain.errors import LeaseLostError, StorageError, UserError, VenueError
 from tercel.domain.events import Event, Fault
@@ -58,10 +60,14 @@ class Outside:
     asked: list[str] = field(default_factory=list)
     closed: int = 0
     told: dict[str, VenueInstrument] = field(default_factory=dict)
+    beside: list[str] = field(default_factory=list)
 
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, VenueInstrument]:
         self.asked += symbols
         return self.told
+
+    def watch_beside(self, symbol: str) -> None:
+        self.beside.append(symbol)
 
     async def time_ms(self) -> int:
         return MARKET_MS
@@ -286,6 +292,23 @@ async def test_paper_trades_under_the_rules_that_its_venue_tells(
     assert float(stream.settings.instrument.tick_size) == float(rules.tick_size)
     answer = await venue.place(OrderRequest("t-s-0-0-1", "BTCUSDT", 1, OrderKind.MARKET, 0.4))
     assert answer.fault is Fault.FILTER
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_bitcoin_s_bars_are_watched_where_it_is_not_traded(
+    tmp_path: Path, outside: Outside, is_told: bool
+) -> None:
+    """And where the venue does not have it, one line at the start says what that means."""
+    listed = settings(tmp_path).instrument(VENUE, "BTCUSDT")
+    assert listed is not None
+    outside.told = {"BTCUSDT": VenueInstrument(listed)} if is_told else {}
+    request = RunRequest((SWING,), ("ETHUSDT",), VENUE, "1m")
+    made = await start(tmp_path, live.LiveChoice("paper", request))
+    assert outside.beside == (["BTCUSDT"] if is_told else [])
+    assert isinstance(made.around.context, ContextKeeper)
+    beside = made.around.context.known.beside
+    assert beside == (SeriesKey(VENUE, "BTCUSDT", "1m") if is_told else None)
+    assert ["btc_move_1h is unknown" in each for each in made.notices] == [True] * (not is_told)
 
 
 async def test_the_feed_is_closed_where_the_session_cannot_be_made(

@@ -73,6 +73,7 @@ class CcxtFeed:
         self._timeframe = ""
         self._bar_ms = 0
         self._symbols: tuple[str, ...] = ()
+        self._beside: tuple[str, ...] = ()
         self._books: dict[str, QuoteBook] = {}
         self._lines: dict[str, BarLine] = {}
         self._streams: dict[str, Stream] = {}
@@ -125,6 +126,10 @@ class CcxtFeed:
             for symbol, each in rules.items()
         }
 
+    def watch_beside(self, symbol: str) -> None:
+        """Bars of `symbol` too, from `open` on: nobody trades it, and its quotes are not read."""
+        self._beside = (*self._beside, symbol)
+
     async def open(self, symbols: Sequence[str], timeframe: str) -> None:
         """Connect and subscribe; the streams come up by themselves. Raises VenueError."""
         await self.connect()
@@ -132,10 +137,11 @@ class CcxtFeed:
         self._bar_ms = TIMEFRAME_MS[timeframe]
         self._symbols = tuple(symbols)
         now_ms = self._clock.now_ms()
-        self._books = {symbol: QuoteBook(symbol, self._bar_ms) for symbol in symbols}
+        every = (*symbols, *self._beside)
+        self._books = {symbol: QuoteBook(symbol, self._bar_ms) for symbol in every}
         self._lines = {
             symbol: BarLine(symbol, self._bar_ms, self._begin_ms(symbol, now_ms))
-            for symbol in symbols
+            for symbol in every
         }
         self._streams = {
             "klines": self._stream("klines", self._kline_target),
@@ -205,7 +211,8 @@ class CcxtFeed:
         return stream
 
     async def _kline_target(self) -> Target:
-        return market.kline_target(self._link, self._symbols, self._timeframe)
+        symbols = (*self._symbols, *self._beside)
+        return market.kline_target(self._link, symbols, self._timeframe)
 
     async def _quote_target(self) -> Target:
         return market.quote_target(self._link, self._symbols)

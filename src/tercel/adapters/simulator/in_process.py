@@ -336,6 +336,7 @@ class InProcessVenue:
     def __init__(self, exchange: Exchange, now_ms: Callable[[], int], name: str) -> None:
         self.name = name
         self._world = InProcessExchange(exchange)
+        self._symbols = frozenset(each.symbol for each in exchange.instruments())
         self._now_ms = now_ms
         self._news: asyncio.Queue[Event | None] = asyncio.Queue()
         self._is_closed = False
@@ -391,7 +392,10 @@ class InProcessVenue:
         """The market moved. A quote is the book; stops that sell trigger at its bid, those that buy
         at its ask, and its middle is the mark price. A closed bar's close is a trade. A limit fills
         where the book crosses it or the close went through it; within a bar nothing else is known.
+        What is seen of a symbol that is not traded here moves nothing.
         """
+        if item.symbol not in self._symbols:
+            return
         exchange, now = self._world.exchange, self._now_ms()
         if isinstance(item, FeedQuote):
             bid, ask = decimal_of(item.bid), decimal_of(item.ask)

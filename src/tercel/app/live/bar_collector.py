@@ -1,12 +1,14 @@
 """Bars of several symbols brought together by the minute they opened in.
 
 A moment is handed on once every symbol has its bar, or once the others have been waited for long
-enough. A bar that comes after its moment was handed on is late: strategies still see it.
+enough. A bar that comes after its moment was handed on is late: strategies still see it. Bars of
+symbols beside the session's are waited for as well, since they tell of the others' context, and are
+part of no moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -24,13 +26,21 @@ class BarCollector:
     """Collects FeedBar items into BarsClosed events."""
 
     def __init__(
-        self, symbols: Sequence[str], wait_ms: int, context: Context, view: View | None = None
+        self,
+        symbols: Sequence[str],
+        wait_ms: int,
+        context: Context,
+        view: View | None = None,
+        beside: Collection[str] = (),
     ) -> None:
         self._rows = {symbol: row for row, symbol in enumerate(symbols)}
         self._symbols = tuple(symbols)
         self._wait_ms = wait_ms
         self._context = context
         self._view = view
+        self._beside = frozenset(beside)
+        self._beside_at: dict[int, set[str]] = {}
+        """Symbols beside whose bar of a moment has come."""
         self._waiting: dict[int, dict[int, Records]] = {}
         self._since: dict[int, int] = {}
         self._handed = 0
@@ -39,19 +49,26 @@ class BarCollector:
     def add(self, item: FeedBar, now_ms: int) -> list[BarsClosed]:
         """A closed bar came; the moments that are complete with it."""
         open_time = int(item.bar["open_time"][0])
+        if item.symbol in self._beside:
+            if open_time > self._handed:
+                self._beside_at.setdefault(open_time, set()).add(item.symbol)
+            return self._hand_on(open_time, now_ms) if self._is_whole(open_time) else []
         row = self._rows[item.symbol]
         if open_time <= self._handed:
             return [self._event(open_time, {row: item.bar}, now_ms, is_late=True)]
         self._waiting.setdefault(open_time, {})[row] = item.bar
         self._since.setdefault(open_time, now_ms)
-        if len(self._waiting[open_time]) == len(self._rows):
-            return self._hand_on(open_time, now_ms)
-        return []
+        return self._hand_on(open_time, now_ms) if self._is_whole(open_time) else []
 
     def due(self, now_ms: int) -> list[BarsClosed]:
         """The moments that have waited long enough for the others."""
         ripe = [time for time, since in self._since.items() if now_ms - since >= self._wait_ms]
         return self._hand_on(max(ripe), now_ms) if ripe else []
+
+    def _is_whole(self, open_time: int) -> bool:
+        """Whether every bar of a moment that waits is there."""
+        is_told = len(self._beside_at.get(open_time, ())) == len(self._beside)
+        return is_told and len(self._waiting.get(open_time, ())) == len(self._rows)
 
     def _hand_on(self, until: int, now_ms: int) -> list[BarsClosed]:
         """Every moment up to `until`, oldest first: strategies see bars in their order."""
@@ -61,6 +78,8 @@ class BarCollector:
             del self._since[time]
             made.append(self._event(time, self._waiting.pop(time), now_ms, is_late=False))
         self._handed = until
+        for time in [time for time in self._beside_at if time <= until]:
+            del self._beside_at[time]
         return made
 
     def _event(

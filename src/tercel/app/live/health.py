@@ -74,8 +74,10 @@ class FeedHealth:
         """Why the market stream is down; empty: it is up."""
 
     def on_bar(self, item: FeedBar) -> None:
-        """A closed bar came in."""
-        seen = self._symbols[item.symbol]
+        """A closed bar came in; one of a symbol that nobody trades is none of ours."""
+        seen = self._symbols.get(item.symbol)
+        if seen is None:
+            return
         opened_ms = int(item.bar["open_time"][0])
         close_ms = opened_ms + self._bar_ms
         if close_ms <= seen.bar_close_ms:

@@ -4,7 +4,8 @@
    one moment the lake's stays, as it does when they are merged into it.
 2. They are joined by the rules of a backtest (app/context.py) to the bars that close next, ahead of
    time: a value grows too old at the close at which it does, whether or not anything was fetched.
-3. BTC's move over the last hour comes from the BTCUSDT bars that the session itself has seen.
+3. BTC's move over the last hour comes from the BTCUSDT bars that the session has seen: its own, or
+   those of a series beside it, which is watched for that alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tercel.app.context import BTC, ContextShelf, published_rows
 from tercel.app.live.plan import SessionPlan
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.core.records import Records
+from tercel.domain.bars import SeriesKey
 from tercel.domain.context import ALL, ContextKey, ContextSeries, Values
 from tercel.domain.errors import DataError, TercelError
 from tercel.domain.settings import ContextSettings
@@ -98,8 +100,11 @@ def united(first: ContextSeries, second: ContextSeries) -> ContextSeries:
 class KnownContext:
     """The context of a session's symbols at the close of any bar."""
 
-    def __init__(self, plan: SessionPlan, settings: ContextSettings) -> None:
-        """Nothing is known yet."""
+    def __init__(
+        self, plan: SessionPlan, settings: ContextSettings, beside: SeriesKey | None = None
+    ) -> None:
+        """Nothing is known yet. `beside` is watched without being traded (app/live/beside.py)."""
+        self.beside = beside
         self._keys = {key.symbol: key for key in plan.series}
         self._bar_ms = plan.bar_ms
         self._settings = settings

@@ -20,6 +20,7 @@ from tercel.domain.errors import DataError, UserError
 from tercel.domain.events import BarsClosed
 from tercel.domain.results import StreamLabel
 from tercel.domain.settings import InstrumentSettings, Settings
+from tercel.domain.times import HOUR_MS
 
 
 def values_of(
@@ -79,14 +80,18 @@ async def warm_up(
     known: KnownContext,
 ) -> list[BarsClosed]:
     """The last `bars` closed moments of every series, oldest first: from the lake, topped up by
-    REST. Each bar is shown what was known at its own close, as in a backtest. Raises VenueError.
+    REST. Each bar is shown what was known at its own close, as in a backtest: also of the series
+    beside them. Raises VenueError.
     """
     store, feed = sources
     end = now_ms // plan.bar_ms * plan.bar_ms
     start = end - bars * plan.bar_ms
+    beside: Records = np.zeros(0, BAR)
+    if known.beside is not None and bars > 0:
+        beside = await _history(known.beside, store, feed.history, (start - HOUR_MS, end))
     found = [await _history(key, store, feed.history, (start, end)) for key in plan.series]
     times = sorted({int(time) for rows in found for time in rows["open_time"]})
-    cursors = [0] * len(found)
+    cursors, told = [0] * len(found), 0
     events = []
     for time in times:
         here = [
@@ -99,6 +104,10 @@ async def warm_up(
             made[place] = found[row][cursors[row]]
             known.note_bars(plan.series[row].symbol, made[place : place + 1])
             cursors[row] += 1
+        if known.beside is not None:
+            until = int(np.searchsorted(beside["open_time"], time, side="right"))
+            known.note_bars(known.beside.symbol, beside[told:until])
+            told = until
         for place, row in enumerate(here):
             contexts[place] = known(plan.series[row].symbol, time)[0]
         events.append(BarsClosed(time + plan.bar_ms, tuple(here), made, contexts, is_late=True))

@@ -164,6 +164,8 @@ class Venue:
         self.sockets: dict[str, list[web.WebSocketResponse]] = defaultdict(list)
         self.connected: list[str] = []
         """Addresses of streams as they were opened."""
+        self.subscribed: dict[str, list[str]] = defaultdict(list)
+        """Names that were subscribed to, by kind of stream."""
         self.pongs = True
         self.refuse_sockets = False
 
@@ -233,6 +235,7 @@ class Venue:
                     await socket.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
                     asked = json.loads(message.data)
+                    self.subscribed[kind] += asked["params"]
                     await socket.send_str(json.dumps({"result": None, "id": asked["id"]}))
         finally:
             self.sockets[kind].remove(socket)

@@ -94,6 +94,21 @@ def test_it_subscribes_to_candles_and_quotes_on_the_right_paths() -> None:
     on_bench(opens)()
 
 
+def test_a_symbol_beside_has_bars_and_no_quotes() -> None:
+    async def watches(bench: Bench) -> None:
+        bench.feed.watch_beside("ETHUSDT")
+        reader = await opened(bench, "BTCUSDT")
+        names = {path: sorted(each) for path, each in bench.server.subscribed.items()}
+        assert names == {
+            "market": ["btcusdt@kline_1m", "ethusdt@kline_1m"],
+            "public": ["btcusdt@bookTicker"],
+        }
+        await close_bar(bench, 0, symbol="ETHUSDT")
+        assert (reader.bars("ETHUSDT"), reader.bars()) == ([0], [])
+
+    on_bench(watches)()
+
+
 def test_only_final_candles_are_bars_and_they_have_every_column() -> None:
     async def closes(bench: Bench) -> None:
         reader = await opened(bench)

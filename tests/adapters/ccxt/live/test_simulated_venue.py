@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.adapters.ccxt.live.server import BUY, GOVERNOR, SETTINGS, STOP
 from tests.adapters.simulator.binance.trading import START_MS, fault, flat_bars, venue_with
+from tests.app.live.scenes import Cast, Script
 
 from tercel.adapters.ccxt.feed import CcxtFeed
 from tercel.adapters.ccxt.keys import ApiKeys
@@ -23,11 +25,15 @@ from tercel.adapters.simulator.fault_codes import FaultCode
 from tercel.adapters.simulator.faults import Fault
 from tercel.adapters.simulator.mounts.in_memory import in_memory
 from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
+from tercel.app.live.bar_collector import BarCollector
+from tercel.app.live.beside import watch_beside
 from tercel.app.live.governor import Governor
+from tercel.app.live.known_context import KnownContext
 from tercel.app.live.venue_clock import VenueClock
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.bootstrap import load_settings
 from tercel.core.codes import OrderKind, Slot
+from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import TercelError, VenueError
 from tercel.domain.events import Answer, Event, FeedNews, Filled, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase, OrderRequest
@@ -211,6 +217,39 @@ def test_what_somebody_traded_while_we_were_down_is_found_among_many_symbols() -
             [trades] = [each for each in asked if each.startswith("userTrades")]
             assert "symbol=ETHUSDT" in trades
             await venue.close()
+            await turns.close()
+
+    run_virtually(main, epoch_ms=START_MS)
+
+
+def test_bitcoin_s_move_is_known_to_a_session_that_trades_ether() -> None:
+    """From the feed's bars beside, an hour after the first; its quotes are nobody's."""
+
+    async def main(clock: LoopClock) -> None:
+        made = venue_with(minutes=70)
+        cast = Cast(symbols=("ETHUSDT",))
+        plan = cast.session_plan(Script())
+        async with in_memory(made.facade, made.ticks(), clock) as mount:
+            turns = Governor(GOVERNOR, clock)
+            feed = CcxtFeed("binance-usdm", SETTINGS, turns, clock, mount.connector)
+            key, unknown = await watch_beside(feed, plan)
+            assert (key, unknown) == (SeriesKey("binance-usdm", "BTCUSDT", "1m"), "")
+            known = KnownContext(plan, load_settings().context, key)
+            collector = BarCollector(plan.symbols, 1_500, known, beside=("BTCUSDT",))
+            await feed.open(plan.symbols, "1m")
+            moves: list[float] = []
+            async for item in feed.items():
+                if isinstance(item, FeedQuote):
+                    assert item.symbol == "ETHUSDT"
+                elif isinstance(item, FeedBar):
+                    known.see(item)
+                    events = collector.add(item, clock.now_ms())
+                    moves += [float(each.contexts["btc_move_1h"][0]) for each in events]
+                    if len(moves) == 65:
+                        break
+            assert np.isnan(moves[:60]).all()
+            assert moves[60:] == [0.0] * 5, "a price that stays"
+            await feed.close()
             await turns.close()
 
     run_virtually(main, epoch_ms=START_MS)
