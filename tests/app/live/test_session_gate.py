@@ -253,7 +253,7 @@ async def test_a_session_s_row_is_dated_by_the_venue_as_its_end_is(
         raise VenueError("no answer")
 
     monkeypatch.setattr(outside, "time_ms", silent)
-    made = await start(tmp_path, replace(CHOICE, mode="paper"))
+    made = await start(tmp_path / "silent", replace(CHOICE, mode="paper"))
     assert made.row.time_ms == VirtualClock().now_ms()
 
 
