@@ -68,6 +68,8 @@ class Scene:
     """Chance that a stream asks for a side at a close."""
     haste: float = 1.0
     """How much more prices move than usual."""
+    plan: TradePlan | None = None
+    """Of every stream, instead of a row of PLANS."""
 
     @property
     def walks(self) -> tuple[Walk, ...]:
@@ -122,6 +124,10 @@ def busy(seed: int, number: int, eagerness: float) -> Strategy:
         leaves = (mixed >> 40) & 0x3F
         signal["exit_long"], signal["exit_short"] = leaves == 1, leaves == 2
 
+    def signals(state: Any, bars: Any, contexts: Any, params: Any, out: Any) -> None:
+        for at in range(len(bars)):
+            step(state, bars[at], None, params, out[at])
+
     return Strategy(
         name=f"busy{number}",
         title="Asks often.",
@@ -131,7 +137,7 @@ def busy(seed: int, number: int, eagerness: float) -> Strategy:
         plan=TradePlan(),
         state_dtype=lambda _: rec(("nothing", "i8")),
         step=step,
-        signals=step,
+        signals=signals,
         code_hash="",
     )
 
@@ -146,7 +152,7 @@ def session_plan(scene: Scene) -> SessionPlan:
     for number, (walk_row, plan_row) in enumerate(scene.streams):
         walk = WALKS[walk_row]
         settings = stream(
-            PLANS[plan_row],
+            scene.plan or PLANS[plan_row],
             tick_size=float(walk.tick),
             lot_size=float(LOTS[walk.symbol]),
             quantity_min=float(LOTS[walk.symbol]),

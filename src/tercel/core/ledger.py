@@ -42,6 +42,7 @@ def book_entry(account: Any, stream: Any, fill: Any) -> None:
     total = before + fill.quantity
     if before == 0.0:
         position.entry_time = fill.time
+        position.filled_time = fill.time
         position.best_price = fill.price
         position.worst_price = fill.price
         position.mark_price = fill.price

@@ -96,15 +96,30 @@ def end(accounts: Records, streams: Records, time: int, met_market: bool) -> Non
 
 
 @compiled
-def book(accounts: Records, streams: Records, k: int, tape: Tape) -> None:
-    """Book the first FILL of the tape for stream `k`, in the minute that it happened in.
+def book(accounts: Records, streams: Records, k: int, moment: int, tape: Tape) -> None:
+    """Book the first FILL of the tape for stream `k`, in the minute that it counts in.
 
-    Its row goes on the tape as any other: the counts begin at nothing.
+    Its time is the close of that minute; `moment` is when it was filled, ms. Its row goes on the
+    tape as any other: the counts begin at nothing.
     """
     stream, fill = streams[k], tape.fills[0]
-    kernel.begin_minute(accounts[0], (fill.time - 1) // stream.bar_ms * stream.bar_ms)
+    opens = stream.position.entry_quantity == 0.0
+    kernel.begin_minute(accounts[0], fill.time - stream.bar_ms)
     tape.counts[:] = 0
     kernel.on_fill(accounts[0], stream, fill, tape)
+    if opens:
+        stream.position.filled_time = moment
+
+
+@compiled
+def value(accounts: Records, streams: Records) -> None:
+    """What the account is worth after a fill between two minutes: an hour and a day that begin with
+    the next one are measured from it. Breakers look at the next close.
+    """
+    unrealised = 0.0
+    for k in range(len(streams)):
+        unrealised += worth_of(streams[k])[0]
+    accounts[0].equity_quote = accounts[0].cash_quote + unrealised
 
 
 @compiled

@@ -206,7 +206,8 @@ POSITION = rec(
     ("quantity", "f8"),                  # open now
     ("entry_quantity", "f8"),            # bought or sold in all
     ("entry_price", "f8"),               # mean fill price
-    ("entry_time", "i8"),
+    ("entry_time", "i8"),                # the close that its first fill counts in, ms
+    ("filled_time", "i8"),               # when that fill was: live, some time after or before it
     ("stop_distance", "f8"),             # 1 R in price
     ("target_distance", "f8"),
     ("best_price", "f8"), ("worst_price", "f8"),  # extremes since the entry
@@ -275,7 +276,7 @@ ACCOUNT = rec(
 
 FILL = rec(
     ("stream", "i8"), ("slot", "i8"),    # codes.Slot
-    ("time", "i8"),
+    ("time", "i8"),                      # the close that it counts in, ms
     ("side", "i8"),
     ("quantity", "f8"),
     ("price", "f8"),                     # what was paid

@@ -173,7 +173,9 @@ class TradeRow:
     symbol: str
     side: int
     entry_time: int
+    """When its first fill was; on a simulated desk the close it counts in, as in `record`."""
     exit_time: int
+    """When its last fill was."""
     quantity: float
     entry_price: float
     exit_price: float
@@ -185,7 +187,7 @@ class TradeRow:
     risk_quote: float
     exit_reason: str
     record: bytes
-    """The TRADE record."""
+    """The TRADE record: its times are the closes that entry and exit count in."""
 
 
 @dataclass(frozen=True, slots=True)

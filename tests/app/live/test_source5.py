@@ -538,7 +538,10 @@ def test_cooldown_after_three_losses_on_venue_time() -> None:
         stopped_out(scene)
     closed_ms = scene.now
     assert scene.state.consecutive_losses == 3
-    assert scene.state.cooldown_until == closed_ms + pause_ms
+    # Told to the close: no bar closes between the two.
+    closes = scene.minute + MINUTE
+    assert scene.minute < closed_ms < closes
+    assert scene.state.cooldown_until == closes + pause_ms
     while scene.minute + MINUTE < closed_ms + pause_ms:
         scene.bar(ask=Ask())
         assert scene.held() == 0.0

@@ -64,14 +64,15 @@ class Booking:
         trades = desk.fill(k, slot, fill, reference)
         if len(trades):
             self.trades.append(trades)
-            parts.recorder.trades("main", trades)
+            moments = (desk.filled_times.item(k), fill.time_ms)
+            parts.recorder.trades("main", trades, moments)
 
     def _is_over(self, k: int, fill: VenueFill, order: WorkingOrder) -> bool:
         """Whether an exit's fill belongs to a trade of before the one that stream `k` is in."""
         desk = self._parts.desk
         if not desk.held.item(k) > 0.0 or desk.sides.item(k) == fill.side:
             return True
-        return 0 < order.sent_ms < desk.entry_times.item(k) - CLOCKS_APART_MS
+        return 0 < order.sent_ms < desk.filled_times.item(k) - CLOCKS_APART_MS
 
     def _readmit(self, k: int, fill: VenueFill, order: WorkingOrder) -> None:
         """An entry that was given up has filled after all: the stream takes it back."""

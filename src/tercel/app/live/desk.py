@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tercel.app.live.closes import Closes
 from tercel.app.live.plan import SessionPlan, open_books
 from tercel.core import kernel, minute
 from tercel.core.codes import Refusal, Slot
@@ -97,6 +98,7 @@ class Desk:
         self.ticks: list[float] = self.streams["instrument"]["tick_size"].tolist()
         """Tick size of each, price."""
         self._see()
+        self._closes = Closes(plan)
         self.tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
         """Where a fill is booked from."""
         self._touched = np.zeros(len(self.streams), np.bool_)
@@ -120,8 +122,9 @@ class Desk:
         """Open quantity of each stream, base."""
         self.sides: Codes = positions["side"]
         """codes.Side of each stream's position."""
-        self.entry_times: Codes = positions["entry_time"]
-        """When each position was entered, ms."""
+        self._entry_times: Codes = positions["entry_time"]
+        self.filled_times: Codes = positions["filled_time"]
+        """When the venue filled each position first, ms."""
         self.mark_prices: Numbers = positions["mark_price"]
         self.orders: Records = self.streams["orders"]
         """ORDER of each stream and slot: `orders.item(k, slot)` has its fields in their order."""
@@ -171,23 +174,30 @@ class Desk:
     def fill(self, k: int, slot: Slot, fill: VenueFill, reference: float) -> Records:
         """Book a fill of stream `k`; the TRADE it finished (one row, or none)."""
         fills = self.tape.fills
+        reason = self.reasons.item(k, slot) if slot != Slot.ENTRY else 0
+        close = self._closes.of(k, slot, reason, fill.time_ms)
+        if slot != Slot.ENTRY:
+            # Nothing is left before it is entered: an operator may close in the bar of the fill.
+            close = max(close, self._entry_times.item(k))
         # In the order of FILL, at once: field by field is many times as slow.
         fills[0] = (
             k,
             int(slot),
-            fill.time_ms,
+            close,
             fill.side,
             fill.quantity,
             fill.price,
             reference,
             fill.fee_quote,
-            self.reasons.item(k, slot) if slot != Slot.ENTRY else 0,
+            reason,
             fill.is_maker,
         )
-        minute.book(self.accounts, self.streams, k, self.tape)
+        minute.book(self.accounts, self.streams, k, fill.time_ms, self.tape)
         self.met_market = True
         self.touch(k)
-        if slot == Slot.ENTRY and self._minute is not None:
+        if self._minute is None:
+            minute.value(self.accounts, self.streams)
+        elif slot == Slot.ENTRY:
             stream = self.rows[k]
             here = self._minute[stream.series]
             if here.present:

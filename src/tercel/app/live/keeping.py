@@ -174,7 +174,7 @@ def active_positions(
                 stop_price=prices[Slot.STOP],
                 target_price=targets[0] if targets else float("nan"),
                 position_size=position["quantity"],
-                entry_time_utc=position["entry_time"],
+                entry_time_utc=position["filled_time"],
                 stop_order_id=_resting_id(orders, k, Slot.STOP),
                 target_order_id=_resting_id(orders, k, Slot.TARGET_1),
             )

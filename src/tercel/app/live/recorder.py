@@ -204,9 +204,10 @@ class Recorder:
             )
         )
 
-    def trades(self, desk: str, trades: Records) -> None:
-        """Finished TRADE records."""
+    def trades(self, desk: str, trades: Records, moments: tuple[int, int] | None = None) -> None:
+        """Finished TRADE records; `moments` are when the venue filled the entry and the exit."""
         for trade in trades:
+            entered, left = moments or (int(trade["entry_time"]), int(trade["exit_time"]))
             label = self._plan.streams[int(trade["stream"])].label
             self._rows.append(
                 TradeRow(
@@ -216,8 +217,8 @@ class Recorder:
                     label.strategy,
                     label.symbol,
                     int(trade["side"]),
-                    int(trade["entry_time"]),
-                    int(trade["exit_time"]),
+                    entered,
+                    left,
                     float(trade["quantity"]),
                     float(trade["entry_price"]),
                     float(trade["exit_price"]),

@@ -177,7 +177,7 @@ def positions_of(session: Session) -> Iterator[PositionStatus]:
             direction="long" if side > 0 else "short",
             quantity=quantity,
             tick_size=float(stream.instrument.tick_size),
-            entry_time_ms=int(position.entry_time),
+            entry_time_ms=int(position.filled_time),
             entry_price=float(position.entry_price),
             mark_price=mark,
             stop_price=_resting(stream, Slot.STOP),
