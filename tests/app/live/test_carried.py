@@ -79,6 +79,7 @@ def told(
     *,
     which: int,
     carried_until: int | None = None,
+    exit_reason: ExitReason = ExitReason.STOP,
     breakers: tuple[JournalRow, ...] = (),
 ) -> TradeParity:
     """Parity where the trade `which` was refused instead, with these books at the start.
@@ -93,7 +94,7 @@ def told(
         made = np.frombuffer(bytearray(rows[0].record), TRADE)
         made["entry_time"] = record.inputs[0].time_ms - 60 * MINUTE_MS
         made["exit_time"] = carried_until
-        made["exit_reason"], made["net_quote"] = ExitReason.STOP, -1.0
+        made["exit_reason"], made["net_quote"] = exit_reason, -1.0
         carried = replace(rows[0], record=made.tobytes())
         kept = [carried, *kept]
     tables = {**record.tables, "trade": tuple(kept), "refusal": (refused,), "breaker": breakers}
@@ -125,6 +126,38 @@ def test_a_carried_position_until_it_is_closed(session: Played, why: Refusal) ->
         assert found.carried == 1
         check(found, kept_out=kept_out, why=why)
     check(told(session, why, which=2), kept_out=False, why=why)
+
+
+@pytest.mark.parametrize("reason", [ExitReason.SIGNAL, ExitReason.TIME])
+def test_what_is_closed_at_a_close_is_open_to_its_signal(
+    session: Played, reason: ExitReason
+) -> None:
+    """The position is told to leave, then the signal is answered: at the next close it is gone."""
+    entry, why = trades_of(session, 0)[2].entry_time, Refusal.POSITION_OPEN
+    for closed, kept_out in ((entry, True), (entry - MINUTE_MS, False)):
+        found = told(session, why, holds, which=2, carried_until=closed, exit_reason=reason)
+        check(found, kept_out=kept_out, why=why)
+
+
+def test_a_trade_that_was_open_at_the_start_is_carried_whatever_its_entry_counts_as(
+    session: Played,
+) -> None:
+    """A limit that filled in the bar that the session began in counts at the end of that bar."""
+    first = trades_of(session, 0)[0]
+
+    def held(account: Any, stream: Any) -> None:
+        stream["position"]["quantity"] = 1.0
+        stream["position"]["entry_time"] = first.entry_time
+
+    record = session.record()
+    image = json.dumps(books(record.row.image, held)).encode()
+    found = compare_with_backtest(
+        replace(record, row=replace(record.row, image=image)), session.plan, TOLERANCES
+    )
+    assert found.carried == 1
+    assert found.matched == len(trades_of(session, 0)) - 1
+    [alone] = [each for each in found.trades if not each.is_matched]
+    assert (alone.session_quote, alone.entry_time) == (None, first.entry_time)
 
 
 def test_a_position_whose_end_is_not_told_ends_with_the_next_entry(session: Played) -> None:

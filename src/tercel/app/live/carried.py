@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tercel.app.live.closes import ASKED_AT_A_CLOSE
 from tercel.app.live.parity import SessionRecord
 from tercel.app.live.plan import SessionPlan
 from tercel.core.breakers import DAY_MS, HOUR_MS, count_trade
@@ -70,7 +71,7 @@ class Carried:
         self._account = account
         self._streams = streams
         self._made = made[np.argsort(made["exit_time"], kind="stable")]
-        self._is_own = self._made["entry_time"] > first_ms
+        self._is_own = (self._made["entry_time"] > first_ms) & ~_was_open(self._made, streams)
         self._resumed_ms = min(
             (
                 row.time_ms
@@ -84,6 +85,12 @@ class Carried:
             for k in np.flatnonzero(streams["position"]["quantity"] > 0.0).tolist()
         }
         """When each carried position was closed, by its stream; inf: it is open still."""
+
+    @property
+    def own(self) -> Records:
+        """The trades that the session began itself: TRADE, by exit."""
+        own: Records = self._made[self._is_own]
+        return own
 
     def kept_out(self, row: RefusalRow) -> bool:
         """Whether a signal was refused for what was carried, and nothing else."""
@@ -116,7 +123,7 @@ class Carried:
         of = self._made["stream"] == k
         before = self._made[of & ~self._is_own]
         if len(before):
-            return float(before["exit_time"].max())
+            return max(map(_given_up, before))
         # Whoever closed it: the stream has not held it since it entered anew.
         return float(min(self._made[of & self._is_own]["entry_time"].tolist(), default=math.inf))
 
@@ -167,6 +174,21 @@ class Carried:
             if found:
                 return True
         return False
+
+
+def _was_open(made: Records, streams: Records) -> Any:
+    """Which of the trades were open at the start: a limit that filled in the first bar that was
+    acted on, before the start, counts at its end as those do that the session began itself.
+    """
+    positions = streams["position"][made["stream"]]
+    return (positions["quantity"] > 0.0) & (positions["entry_time"] == made["entry_time"])
+
+
+def _given_up(trade: Any) -> float:
+    """From when on a trade keeps nobody out, ms. What is closed at a close is open to the signals
+    of that close.
+    """
+    return float(trade["exit_time"] + (trade["exit_reason"] in ASKED_AT_A_CLOSE))
 
 
 def _pause_until(pace: Any, state: Any, trades: Records) -> int:

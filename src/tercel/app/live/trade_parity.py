@@ -161,9 +161,9 @@ def compare_with_backtest(
     simulated = result.trades.copy()
     simulated["stream"] = np.array(numbers, np.int64)[simulated["stream"]]
     made = _session_trades(record)
-    own = made[made["entry_time"] > seen.first_ms]
-    matching = _Matching(record, plan, seen, Carried(record, plan, made, seen.first_ms))
-    trades, left_open = matching.match(own, simulated)
+    carried = Carried(record, plan, made, seen.first_ms)
+    own = carried.own
+    trades, left_open = _Matching(record, plan, seen, carried).match(own, simulated)
     return TradeParity(
         tuple(trades),
         carried=len(made) - len(own),
