@@ -22,6 +22,12 @@ from tercel.core.records import BAR
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 """False in the run that measures coverage: plain Python, so tests take fewer bars."""
 
+BOUNDS_CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
+"""True in the run that looks for indices out of bounds: numbers are compared elsewhere."""
+
+once = pytest.mark.skipif(not JIT, reason="kernels have no part in it: the compiled run tells")
+"""For slow tests that would say the same a second time."""
+
 MINUTE_MS = 60_000
 FIRST_OPEN_TIME = 1_688_169_600_000  # 2023-07-01 00:00 UTC
 

@@ -22,7 +22,7 @@ from tests.desk import (
     tape_for,
     unknown_contexts,
 )
-from tests.market_data import Bars, invented_bars
+from tests.market_data import BOUNDS_CHECKED, Bars, invented_bars
 from tests.parity.plain_python import BARS as PLAIN_BARS
 from tests.parity.plain_python import digest_of_run
 
@@ -254,6 +254,7 @@ def test_one_signature_serves_batch_and_stream() -> None:
 
 
 @pytest.mark.skipif(not JIT, reason="the JIT is off: there is nothing to compare")
+@pytest.mark.skipif(BOUNDS_CHECKED, reason="plain Python is the same with bounds and without")
 @pytest.mark.real_data
 def test_compiled_equals_plain_python() -> None:
     """Signals, trades, fills and equity of both strategies over real bars, to the last bit."""

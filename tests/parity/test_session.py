@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.desk import JIT
-from tests.market_data import invented_bars, joined, real_bars
+from tests.market_data import BOUNDS_CHECKED, invented_bars, joined, real_bars
 from tests.parity.busy_streams import (
     BUSY_BARS,
     FUNDED,
@@ -165,6 +165,7 @@ def test_volume_at_the_end_is_no_matter() -> None:
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.skipif(not JIT, reason="hundreds of thousands of bars need the JIT")
+@pytest.mark.skipif(BOUNDS_CHECKED, reason="the kernels of the other tests, on more bars")
 def test_three_hundred_thousand_real_bars() -> None:
     """Every decision, trade and minute of seven months and more of bitcoin."""
     months = [f"klines/binance-spot/BTCUSDT/1m/{month}.parquet" for month in MONTHS]

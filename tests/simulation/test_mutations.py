@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.market_data import once
 from tests.simulation.runs import play
 from tests.simulation.scene import Scene, plain_scene
 
@@ -188,6 +189,7 @@ def scene_for(codes: tuple[FaultCode, ...], seed: int) -> Scene:
     return plain_scene(seed, LIMIT)
 
 
+@once
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.__name__)
 def test_a_broken_session_is_seen(

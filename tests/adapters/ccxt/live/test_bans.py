@@ -23,6 +23,7 @@ from tests.adapters.simulator.binance.trading import START_MS, venue_with
 from tests.app.live.scenes import MINUTE, Cast, Script, live_rules, settings
 from tests.app.live.test_runner import MemoryJournal, MemoryStore
 from tests.desk import Ask
+from tests.market_data import once
 
 import tercel.adapters.ccxt as ccxt_adapter
 from tercel.adapters.ccxt.feed import CcxtFeed
@@ -246,6 +247,7 @@ def test_a_busy_session_asks_everything_that_this_is_about() -> None:
     assert everything <= set(gate.arrived), everything - set(gate.arrived)
 
 
+@once
 @pytest.mark.parametrize("nth", [1, 9, 60, 137])
 def test_no_request_arrives_during_a_ban(nth: int) -> None:
     """418: at every step of a start, and while a session trades."""
@@ -256,6 +258,7 @@ def test_no_request_arrives_during_a_ban(nth: int) -> None:
     assert sum(gate.arrived.values()) > nth + 100, "they go on after the ban"
 
 
+@once
 @pytest.mark.parametrize(("nth", "retry_after_seconds"), [(4, 0), (60, 0), (61, 1), (137, 10)])
 def test_nor_after_too_many_requests_until_the_venue_may_be_asked_again(
     nth: int, retry_after_seconds: int

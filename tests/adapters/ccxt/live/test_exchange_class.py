@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.market_data import once
 
 pytest.importorskip("ccxt")
 
@@ -83,6 +84,7 @@ assert ccxt.pro.binanceusdm is made
 AFTER = [LOADED + more for more in (AFTERWARDS, NAMED, STARRED, HALF_WAY)]
 
 
+@once
 @pytest.mark.parametrize("program", [LOADED, *AFTER, BEFORE])
 def test_in_a_fresh_process(program: str) -> None:
     done = subprocess.run(
