@@ -149,7 +149,7 @@ class WorkingOrders:
         there = self._slots.get((stream, slot))
         if there is None:
             return []
-        live = [order for order in there if order.phase not in OVER or order.is_unsettled]
+        live = [order for order in there if order.is_live]
         if len(live) != len(there):
             self._keep(stream, slot, live)
         return live
@@ -160,7 +160,7 @@ class WorkingOrders:
         is_clean = True
         for there in self._slots.values():
             for order in there:
-                if order.phase not in OVER or order.is_unsettled:
+                if order.is_live:
                     found.append(order)
                 else:
                     is_clean = False
