@@ -288,6 +288,8 @@ def _surroundings(
     health = FeedHealth(
         plan.symbols, plan.bar_ms, settings.health, own.fresh_ms_max, moment.now_ms()
     )
+    for symbol in beside:
+        health.watch_beside(symbol, moment.now_ms())
 
     async def history() -> list[BarsClosed]:
         return await warm_up(plan, (store, feed), moment.now_ms(), own.warmup_bars, known)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tercel.adapters.control import FileLease
-from tercel.domain.errors import StorageError, UserError
+from tercel.domain.errors import LeaseLostError, StorageError, UserError
 from tercel.domain.lease import LeaseHolder
 
 HERE = LeaseHolder("s1", "host", "machine", os.getpid(), "/first", "1:2")
@@ -57,6 +57,17 @@ async def test_the_same_file_by_another_path_is_the_same_state(
     with pytest.raises(UserError):
         await opened(tmp_path / "b" / ".." / "b" / "state.sqlite").claim(THERE)
     await opened(tmp_path / "a" / "other.sqlite").claim(THERE)
+
+
+async def test_a_lock_whose_file_is_gone_keeps_nobody_away_and_says_so(
+    tmp_path: Path, opened: Open
+) -> None:
+    first = opened(tmp_path / "state.sqlite")
+    await first.claim(HERE)
+    (tmp_path / "state.sqlite.lock").unlink()
+    await opened(tmp_path / "state.sqlite").claim(THERE)
+    with pytest.raises(LeaseLostError, match=r"state\.sqlite\.lock is gone"):
+        await first.renew()
 
 
 async def test_what_was_given_back_is_free(tmp_path: Path, opened: Open) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.app.live.scenes import MINUTE, START, bar_of
 
-from tercel.app.live.bar_collector import BarCollector
+from tercel.app.live.bar_collector import BESIDE_KEPT, BarCollector
 from tercel.app.ports import FeedBar
 from tercel.core.records import CONTEXT, Records
 from tercel.domain.events import BarsClosed, MarketView
@@ -128,6 +128,24 @@ def test_a_bar_beside_that_does_not_come_is_not_waited_for_any_longer() -> None:
     assert bench.add("SOLUSDT", 0, 3_000) == [], "too late, and nothing waits for it"
     assert bench.add("BTCUSDT", 1, 61_000) == []
     assert len(bench.add("SOLUSDT", 1, 61_010)) == 1
+
+
+def test_one_beside_that_has_stopped_delays_nobody_until_it_comes_again() -> None:
+    bench = Bench(1, beside=("SOLUSDT",))
+    assert bench.add("BTCUSDT", 0, 1_000) == []
+    assert len(bench.collector.due(1_000 + WAIT_MS)) == 1
+    assert len(bench.add("BTCUSDT", 1, 61_000)) == 1, "not waited for a second time"
+    assert bench.add("SOLUSDT", 1, 61_100) == []
+    assert bench.add("BTCUSDT", 2, 121_000) == []
+    assert len(bench.add("SOLUSDT", 2, 121_010)) == 1
+
+
+def test_what_comes_beside_a_market_without_bars_is_forgotten() -> None:
+    bench = Bench(1, beside=("SOLUSDT",))
+    for minute in range(500):
+        assert bench.add("SOLUSDT", minute) == []
+    assert len(bench.collector._beside_at) == BESIDE_KEPT
+    assert len(bench.add("BTCUSDT", 499)) == 1
 
 
 def test_without_a_view_nothing_is_known_of_the_feed() -> None:

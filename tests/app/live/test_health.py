@@ -181,3 +181,17 @@ def test_quotes_are_told_of_healthy_feeds_alone(bench: Bench) -> None:
     crossed = bench.now_ms + 6000
     bench.health.on_quote(quote(crossed, bid=100.2, ask=100.1))
     assert bench.health.quotes(["BTCUSDT"], crossed) == ()
+
+
+def test_one_that_is_watched_beside_brings_bars_alone(bench: Bench) -> None:
+    """Whose bars stop is told, as of any other; quotes of it never come."""
+    health = bench.health
+    health.watch_beside("ETHUSDT", START_MS)
+    health.on_bar(replace(bar(1), symbol="ETHUSDT"))
+    assert health.changes(bench.now_ms) == []
+    later_ms = START_MS + 3 * MINUTE_MS + SETTINGS.bar_overdue_ms_max + 1
+    health.on_bar(bar(2))
+    health.on_quote(quote(later_ms))
+    [change] = health.changes(later_ms)
+    assert (change.symbol, change.is_up) == ("ETHUSDT", False)
+    assert "no closed bar" in change.detail

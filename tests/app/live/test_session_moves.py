@@ -6,6 +6,7 @@ import pytest
 from tests.app.live.scenes import (
     FOR_EVER,
     MINUTE,
+    QUIET,
     Cast,
     Scene,
     refused,
@@ -222,6 +223,18 @@ def test_a_stop_that_was_given_up_does_not_hold_back_the_next_trade_s() -> None:
     assert (0, Slot.STOP) not in scene.session.execution._held
     scene.enter()
     scene.check_agreement()
+
+
+def test_a_stop_that_waited_for_the_bar_waits_for_no_decision() -> None:
+    """Decisions come one after the other, each with its writes: protection is not behind them."""
+    scene = Scene().enter()
+    scene.session.execution.hold(0, Slot.STOP, scene.now + 2 * MINUTE)
+    scene.venue.lose(scene.stop_id(), tells=True)
+    scene.settle()
+    assert scene.venue.resting(Slot.STOP) == []
+    event = scene.bars_event(scene.minute, 100.0, QUIET, None, is_late=False)
+    asked = [each.request for each in scene.session.handle(event) if isinstance(each, PlaceOrder)]
+    assert [request.slot for request in asked] == [Slot.STOP]
 
 
 def test_a_post_only_entry_that_would_cross_waits_for_the_next_bar() -> None:

@@ -14,6 +14,7 @@ from tests.session_states import full_state
 
 from tercel.app.live.control import REPLIES, REQUESTS, STATUS, ControlDesk, Reply, Request
 from tercel.app.live.health import FeedHealth
+from tercel.app.live.keeping import kept_ticks
 from tercel.app.live.latency import Latency
 from tercel.app.live.recent import Recent
 from tercel.app.live.status import kept_status_of, status_of
@@ -399,6 +400,13 @@ def test_a_damaged_line_names_its_first_wrong_field() -> None:
         Codec(SessionStatus).decode(line.replace(b'"equity_quote":10088.0', b'"equity_quote":"x"'))
     with pytest.raises(DataError, match="JSON"):
         Codec(SessionStatus).decode(line[:-1])
+
+
+def test_ticks_are_kept_for_a_strategy_with_spaces_in_its_name() -> None:
+    image = Watched().session.kept.kernel
+    assert image is not None
+    image = dataclasses.replace(image, labels=("my own idea binance-usdm BTCUSDT 1m",))
+    assert kept_ticks(image) == {("my own idea", "BTCUSDT"): 0.1}
 
 
 def test_what_a_store_kept() -> None:

@@ -1,4 +1,4 @@
-"""app.live.lease.StateLease of a state in a file: a lock beside it, `<file>.lock`.
+"""app.ports.StateLease of a state in a file: a lock beside it, `<file>.lock`.
 
 The system drops the lock with the process, however that ends: nothing has to be renewed, and a
 start after a crash waits for nothing. The file itself is never locked: SQLite's own locks on it
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tercel.app.live.private_files import OWNER_ONLY, make_private
-from tercel.domain.errors import StorageError, UserError
+from tercel.domain.errors import LeaseLostError, StorageError, UserError
 from tercel.domain.lease import LeaseHolder
 
 
@@ -46,7 +46,13 @@ class FileLease:
         self._held = opened
 
     async def renew(self) -> None:
-        """It lasts as long as the process."""
+        """It lasts as long as the process and the lock's file: without that one nobody else would
+        be kept away. Raises LeaseLostError.
+        """
+        if self._held is None or os.fstat(self._held).st_nlink == 0:
+            raise LeaseLostError(
+                f"{self._lock} is gone: another session may keep its state in {self._path} now"
+            )
 
     async def release(self) -> None:
         """Give it back; the lock's file stays, since another one may wait at it. May be called

@@ -142,7 +142,7 @@ class SqlJournal:
             raise self._absent()
         if version != LATEST:
             await bring_up_to_date(database, self.place)
-        # Whoever only reads changes no table, and is not told about them.
+        # Whoever only reads makes no hypertables, and is not told about them.
         if self._create and not is_file(self._url):
             await use_hypertables(database, self.place)
         self._inserts = await database.run(inserts_of)

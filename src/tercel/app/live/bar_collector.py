@@ -20,6 +20,8 @@ Context = Callable[[str, int], Records]
 """CONTEXT (one row) of a symbol at the close of the bar that opened then, ms UTC."""
 View = Callable[[str, int], MarketView]
 """What is known of the feed of a symbol now, ms UTC."""
+BESIDE_KEPT = 10
+"""Moments of which only symbols beside have told: more are a market whose own bars do not come."""
 
 
 class BarCollector:
@@ -41,6 +43,9 @@ class BarCollector:
         self._beside = frozenset(beside)
         self._beside_at: dict[int, set[str]] = {}
         """Symbols beside whose bar of a moment has come."""
+        self._absent: frozenset[str] = frozenset()
+        """Symbols beside that the last moment was handed on without: until a bar of theirs comes
+        they are not waited for."""
         self._waiting: dict[int, dict[int, Records]] = {}
         self._since: dict[int, int] = {}
         self._handed = 0
@@ -50,8 +55,11 @@ class BarCollector:
         """A closed bar came; the moments that are complete with it."""
         open_time = int(item.bar["open_time"][0])
         if item.symbol in self._beside:
+            self._absent -= {item.symbol}
             if open_time > self._handed:
                 self._beside_at.setdefault(open_time, set()).add(item.symbol)
+            if len(self._beside_at) > BESIDE_KEPT:
+                del self._beside_at[min(self._beside_at)]
             return self._hand_on(open_time, now_ms) if self._is_whole(open_time) else []
         row = self._rows[item.symbol]
         if open_time <= self._handed:
@@ -67,12 +75,13 @@ class BarCollector:
 
     def _is_whole(self, open_time: int) -> bool:
         """Whether every bar of a moment that waits is there."""
-        is_told = len(self._beside_at.get(open_time, ())) == len(self._beside)
+        is_told = self._beside <= self._absent.union(self._beside_at.get(open_time, ()))
         return is_told and len(self._waiting.get(open_time, ())) == len(self._rows)
 
     def _hand_on(self, until: int, now_ms: int) -> list[BarsClosed]:
         """Every moment up to `until`, oldest first: strategies see bars in their order."""
         times = sorted(time for time in self._waiting if time <= until)
+        self._absent = self._beside.difference(self._beside_at.get(until, ()))
         made = []
         for time in times:
             del self._since[time]

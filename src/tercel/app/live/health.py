@@ -53,6 +53,8 @@ class _Symbol:
     wrong_ms: int = 0
     is_up: bool = True
     """As last reported."""
+    is_traded: bool = True
+    """One that is watched beside brings bars alone."""
 
 
 class FeedHealth:
@@ -73,11 +75,13 @@ class FeedHealth:
         self._down = ""
         """Why the market stream is down; empty: it is up."""
 
+    def watch_beside(self, symbol: str, now_ms: int) -> None:
+        """Tell of the bars of `symbol` too, which nobody trades."""
+        self._symbols[symbol] = _Symbol(begun_ms=now_ms, is_traded=False)
+
     def on_bar(self, item: FeedBar) -> None:
-        """A closed bar came in; one of a symbol that nobody trades is none of ours."""
-        seen = self._symbols.get(item.symbol)
-        if seen is None:
-            return
+        """A closed bar came in."""
+        seen = self._symbols[item.symbol]
         opened_ms = int(item.bar["open_time"][0])
         close_ms = opened_ms + self._bar_ms
         if close_ms <= seen.bar_close_ms:
@@ -168,6 +172,8 @@ class FeedHealth:
         bar_age_ms = now_ms - max(seen.bar_close_ms, seen.begun_ms)
         if bar_age_ms > self._bar_ms + limits.bar_overdue_ms_max:
             return f"stale: no closed bar for {bar_age_ms} ms"
+        if not seen.is_traded:
+            return ""
         quote_age_ms = now_ms - max(seen.quote_received_ms, seen.begun_ms)
         if quote_age_ms > limits.quote_age_ms_max:
             return f"stale: no quote for {quote_age_ms} ms"

@@ -187,7 +187,8 @@ def kept_ticks(image: KernelImage | None) -> dict[tuple[str, str], float]:
     if image is None or image.fingerprint != _FINGERPRINT:
         return {}
     ticks = np.frombuffer(image.streams, STREAM)["instrument"]["tick_size"].tolist()
-    names = [label.split(" ") for label in image.labels]
+    # A strategy may have spaces in its name.
+    names = [label.rsplit(" ", 3) for label in image.labels]
     return {(each[0], each[2]): tick for each, tick in zip(names, ticks, strict=True)}
 
 

@@ -205,7 +205,9 @@ class Session:
         self._turns.extend(Decide(event.time_ms, k) for k in awake)
         self._turns.append(MinuteEnded(event.time_ms))
         self._note_quiet(set(event.series))
-        self.execution.sync_busy(but=awake)  # those are looked after as they decide
+        # Entries are looked after as their streams decide; what protects a position waits for none.
+        held = parts.desk.held.tolist()
+        self.execution.sync_busy(but=[k for k in awake if not held[k] > 0.0])
 
     def _watch(self, board: Any) -> None:
         """Bars nobody acts on still belong to what the account watches of the market."""

@@ -138,7 +138,9 @@ class AccountReader:
         """
         if len(symbols) < INCOME_FROM or since_ms < now_ms - INCOME_DAYS_MAX * DAY_MS:
             return frozenset()
-        params: dict[str, str | int] = {"startTime": since_ms, "limit": INCOME_PAGE}
+        params: dict[str, str | int] = {
+            "startTime": since_ms, "endTime": now_ms, "limit": INCOME_PAGE,
+        }  # fmt: skip
         try:
             rows = await self._link.call(self._call("fapiPrivateGetIncome", params, weight=30))
         except CallFailedError as error:
