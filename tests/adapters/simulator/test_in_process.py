@@ -11,6 +11,7 @@ import pytest
 from tests.adapters.simulator.exchange.trader import BTC, ETH, RULES
 
 from tercel.adapters.simulator.exchange.exchange import Exchange
+from tercel.adapters.simulator.exchange.records import NewOrder
 from tercel.adapters.simulator.in_process import InProcessExchange, InProcessVenue
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.core.codes import OrderKind, Slot
@@ -56,6 +57,11 @@ class Desk:
         self.now += 10
         return self.world.place(request, self.now)
 
+    def sent(self, request: OrderRequest) -> NewOrder:
+        order = self.world.new_order(request)
+        assert isinstance(order, NewOrder), order
+        return order
+
     def news(self) -> list[Event]:
         return self.world.take_news()
 
@@ -73,7 +79,7 @@ def desk() -> Desk:
 )
 def test_quantities_go_to_the_nearest_lot(desk: Desk, asked: float, sent: str) -> None:
     """The core has cut them to lots already: what is left is the noise of floats."""
-    assert desk.world.new_order(replace(MARKET, quantity=asked)).quantity == D(sent)
+    assert desk.sent(replace(MARKET, quantity=asked)).quantity == D(sent)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +126,13 @@ def test_a_trigger_is_never_farther_from_the_market_than_asked(
     desk: Desk, side: int, asked: float, sent: str
 ) -> None:
     """A stop that sells below goes up to the tick, one that buys above goes down."""
-    order = desk.world.new_order(replace(STOP, side=side, trigger_price=asked))
+    order = desk.sent(replace(STOP, side=side, trigger_price=asked))
     assert order.trigger_price == D(sent)
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(99.04, "99.0"), (99.06, "99.1"), (99.0, "99.0")])
 def test_limits_go_to_the_nearest_tick(desk: Desk, asked: float, sent: str) -> None:
-    assert desk.world.new_order(replace(LIMIT, price=asked)).price == D(sent)
+    assert desk.sent(replace(LIMIT, price=asked)).price == D(sent)
 
 
 # --- phases ---------------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ from tercel.adapters.simulator.exchange.records import (
     ZERO,
     AlgoRow,
     AlgoStatus,
-    Instrument,
     NewOrder,
     OrderRow,
     OrderStatus,
@@ -103,17 +102,21 @@ class InProcessExchange:
 
     # --- requests --------------------------------------------------------------------------------
 
-    def new_order(self, request: OrderRequest) -> NewOrder:
-        """The request with its numbers on the grid of its symbol.
+    def new_order(self, request: OrderRequest) -> NewOrder | str:
+        """The request with its numbers on the grid of its symbol, or why it is none: an entry that
+        one order could not close.
 
         A trigger is rounded towards the market, so that a stop is never farther away than asked;
         quantities are rounded to the nearest lot: the core has cut them already. What reduces is
         cut to the largest order, as at a venue's boundary.
         """
         instrument = self.exchange.instrument(request.symbol)
-        quantity = _quantity(request, instrument)
+        largest = LargestOrder(instrument.quantity_max, instrument.market_quantity_max)
+        lots = decimal_of(request.quantity) / instrument.lot_size
+        quantity = lots.to_integral_value(ROUND_HALF_EVEN) * instrument.lot_size
+        if objection := largest.objection(request, quantity):
+            return objection
         if request.slot != Slot.ENTRY:
-            largest = _largest(instrument)
             quantity = largest.part(quantity, request.kind, instrument.lot_size)
         kind, time_in_force = OrderType.MARKET, TimeInForce.GTC
         if request.kind in (OrderKind.LIMIT, OrderKind.POST_ONLY):
@@ -136,16 +139,14 @@ class InProcessExchange:
         )
 
     def place(self, request: OrderRequest, now_ms: int) -> Answer:
-        """Send an order. An entry that one order could not close is refused before it is one."""
+        """Send an order."""
         try:
-            instrument = self.exchange.instrument(request.symbol)
-            quantity = _quantity(request, instrument)
-            if objection := _largest(instrument).objection(request, quantity):
-                return Answer(Outcome.REFUSED, fault=Fault.FILTER, text=objection)
+            order = self.new_order(request)
+            if isinstance(order, str):
+                return Answer(Outcome.REFUSED, fault=Fault.FILTER, text=order)
             if request.is_conditional:
-                row = self.exchange.place_conditional(self.new_order(request), now_ms)
-                return _told_algo(row)
-            made = self.exchange.place(self.new_order(request), now_ms)
+                return _told_algo(self.exchange.place_conditional(order, now_ms))
+            made = self.exchange.place(order, now_ms)
         except ExchangeError as error:
             return answer_of(error)
         return _told_order(made)
@@ -254,16 +255,6 @@ class InProcessExchange:
             time_ms=row.time_ms,
             kind="liquidation" if forced else kind,
         )
-
-
-def _quantity(request: OrderRequest, instrument: Instrument) -> Decimal:
-    """What is asked for, to the nearest lot."""
-    lots = decimal_of(request.quantity) / instrument.lot_size
-    return lots.to_integral_value(ROUND_HALF_EVEN) * instrument.lot_size
-
-
-def _largest(instrument: Instrument) -> LargestOrder:
-    return LargestOrder(instrument.quantity_max, instrument.market_quantity_max)
 
 
 def _on_grid(value: float | None, step: Decimal, rounding: str) -> Decimal:
