@@ -71,7 +71,8 @@ async def test_calls_queue_and_none_is_dropped() -> None:
     assert turns.waiting == 0
 
 
-async def test_cancels_and_protective_orders_go_first() -> None:
+async def test_closes_go_first_then_cancels_and_protective_orders() -> None:
+    """A close waits for no stop: it takes off what the stop would protect."""
     clock = VirtualClock(START_MS)
     turns = governor(clock, calls_max=1)
     order: list[str] = []
@@ -86,8 +87,9 @@ async def test_cancels_and_protective_orders_go_first() -> None:
         call("entry", Priority.ORDER),
         call("stop", Priority.URGENT),
         call("cancel", Priority.URGENT),
+        call("close", Priority.EXIT),
     )
-    assert order == ["first", "stop", "cancel", "entry", "read"]
+    assert order == ["first", "close", "stop", "cancel", "entry", "read"]
 
 
 async def test_reads_leave_tokens_to_orders() -> None:
@@ -146,12 +148,13 @@ async def test_a_ban_of_the_address_keeps_every_category() -> None:
 
 async def test_the_venues_own_weight_is_kept_within_its_share() -> None:
     """2400 a minute, of which 0.5 may be used: at 1195 a call of 40 waits for the next minute, one
-    that protects does not.
+    that protects or closes does not.
     """
     clock = VirtualClock(START_MS + 1000)
     turns = governor(clock, fraction=0.5)
     turns.note_weight(1195)
     await turns.turn("stop", priority=Priority.URGENT, weight=1)
+    await turns.turn("close", priority=Priority.EXIT, weight=5)
     assert clock.now_ms() == START_MS + 1000
     await turns.turn("read", weight=40)
     assert clock.now_ms() >= START_MS + MINUTE_MS

@@ -17,10 +17,8 @@ from tercel.app.live.booking import Booking
 from tercel.app.live.parts import SLOTS, SessionParts
 from tercel.app.live.working import (
     STRAY_STREAM,
-    Wanted,
     WorkingOrder,
     fits,
-    parts_of,
     request_for,
     wanted_in,
 )
@@ -31,8 +29,8 @@ from tercel.domain.events import Answer, Fault, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
 
 EMPTY = int(OrderStatus.EMPTY)
-PARTS_MAX = 10
-"""Orders of one slot at the same time, where the venue takes less in one than is wanted."""
+CUT_FRACTION = 0.01
+"""Less by no more than this share is not less: a venue may round to coarser lots at market."""
 
 
 class Execution:
@@ -48,8 +46,6 @@ class Execution:
         """Refusals of the stop of a stream in a row."""
         self._overrun: set[int] = set()
         """Streams whose trailing stop came too late: its share goes at market."""
-        self._largest: dict[tuple[int, Slot], float] = {}
-        """What the venue takes in one order of a slot, where that was less than was asked, base."""
         self.naked_since: dict[int, int] = {}
         """Since when a stream's position has no stop of its size at rest, ms."""
         self.booking = Booking(parts, self.sync)
@@ -100,12 +96,11 @@ class Execution:
         if slot is Slot.TRAIL and k in self._overrun:
             wanted = wanted._replace(kind=OrderKind.MARKET, price=math.nan)
         slacks = self._slacks[k]
-        if (k, slot) in self._largest and wanted.kind != OrderKind.MARKET:
-            self._sync_parts(k, slot, wanted, live)
-            return
         good = [order for order in live if fits(order, wanted, *slacks)]
         if good:
-            if len(live) > 1 and good[-1].rests:
+            # Beside a stop that the venue cut an older one may be whole: both wait for the close.
+            is_enough = slot is not Slot.STOP or good[-1].left >= wanted.quantity - slacks[1]
+            if len(live) > 1 and good[-1].rests and is_enough:
                 for order in live:
                     if order is not good[-1]:
                         self._cancel(order)
@@ -120,39 +115,6 @@ class Execution:
                 self._cancel(order)
             if any(order.is_live for order in live):
                 return
-        self._place(k, slot, wanted)
-
-    def _sync_parts(self, k: int, slot: Slot, wanted: Wanted, live: list[WorkingOrder]) -> None:
-        """The same where one order cannot be all that is wanted: as many as it takes. What fits
-        stays, and goes for what does not only when that rests (limits: the other way round).
-        """
-        parts, largest = self._parts, self._largest[k, slot]
-        if slot is Slot.STOP and wanted.quantity > PARTS_MAX * largest:
-            self.close_unprotected(
-                k,
-                f"{parts.symbol_of(k)}: one stop protects {largest:g} at most, of a position of "
-                f"{wanted.quantity:g}; closing at market",
-            )
-        kept, lacking = parts_of(live, wanted, *self._slacks[k])
-        others = [order for order in live if order not in kept]
-        if others and (slot not in (Slot.STOP, Slot.TRAIL) or _all_rest(kept, lacking)):
-            for order in others:
-                self._cancel(order)
-        if not lacking or self._held.get((k, slot), 0) > parts.now:
-            return
-        if any(order.phase is OrderPhase.SENT for order in live):
-            return  # what it is for is not known yet
-        if slot not in (Slot.STOP, Slot.TRAIL) and any(order.is_live for order in others):
-            return
-        for _ in range(PARTS_MAX - len(kept)):
-            quantity = min(lacking, largest)
-            lacking -= quantity
-            if quantity > self._slacks[k][1]:
-                self._place(k, slot, wanted._replace(quantity=quantity))
-
-    def _place(self, k: int, slot: Slot, wanted: Wanted) -> None:
-        """Send one order of a slot."""
-        parts = self._parts
         client_id = parts.orders.next_id(k, slot)
         request = request_for(
             wanted, client_id=client_id, symbol=parts.symbol_of(k), stream=k, slot=slot
@@ -199,9 +161,6 @@ class Execution:
             self.naked_since.pop(k, None)
             self._refused.pop(k, None)
             self._held.pop((k, Slot.STOP), None)
-            if self._largest:
-                # The next position asks for whole orders again: it may have become more.
-                self._largest = {key: most for key, most in self._largest.items() if key[0] != k}
             return
         if self._parts.is_protected(k):
             self.naked_since.pop(k, None)
@@ -298,14 +257,26 @@ class Execution:
     def _learn_size(self, order: WorkingOrder, quantity: float) -> None:
         """An order may be for less than was asked: for as much as the venue takes in one.
 
-        One at market is filled before anybody could do something about it: the next one follows.
+        One at market is filled before anybody could do something about it: the next one follows. A
+        target or a trailing stop takes what it is for, and the whole stop protects the rest. A
+        stop that is not whole protects too little: the position goes, and it rests until then.
         """
-        request = order.request
-        if request.stream == STRAY_STREAM or request.kind == OrderKind.MARKET or not quantity > 0.0:
+        parts, request = self._parts, order.request
+        k, lacking = request.stream, request.quantity - quantity
+        if k == STRAY_STREAM or request.kind == OrderKind.MARKET or not quantity > 0.0:
             return
-        if request.quantity - quantity > 0.5 * self._parts.lot_of(request.stream):
-            order.cut(quantity)
-            self._largest[request.stream, request.slot] = quantity
+        no_cut = max(parts.lot_of(k), CUT_FRACTION * request.quantity)
+        if lacking <= no_cut * (1.0 + 1e-9):
+            return
+        order.cut(quantity)
+        held = parts.desk.held.item(k)
+        if request.slot is Slot.STOP and order.left < held - 0.5 * parts.lot_of(k):
+            self.hold(k, Slot.STOP, parts.now + parts.rules.session.query_ms)
+            self.close_unprotected(
+                k,
+                f"{parts.symbol_of(k)}: one stop protects {quantity:g} at most, of a position of "
+                f"{held:g}; closing at market",
+            )
 
     def _lose(self, order: WorkingOrder, answer: Answer) -> None:
         """Nobody knows whether it is there: ask."""
@@ -410,8 +381,7 @@ class Execution:
             return
         k, desk = request.stream, parts.desk
         is_wanted = desk.statuses.item(k, Slot.STOP) == OrderStatus.RESTING
-        left = sum(each.left for each in parts.orders.of(k, Slot.STOP))
-        is_there = left >= desk.held.item(k) - 0.5 * parts.lot_of(k)
+        is_there = bool(parts.orders.of(k, Slot.STOP))
         if is_wanted and desk.held.item(k) > 0.0 and not is_there:
             self._tell_missing(request)
 
@@ -483,8 +453,3 @@ class Execution:
         order.move(OrderPhase.FILLED if done else OrderPhase.PARTLY_FILLED)
         self.booking.book_for(k, slot, fill, order)
         self._after(order)
-
-
-def _all_rest(kept: list[WorkingOrder], lacking: float) -> bool:
-    """Whether all that is wanted is at the venue."""
-    return not lacking and all(order.rests for order in kept)

@@ -2,11 +2,11 @@
 bans.
 
 A call asks for its turn before it leaves. It goes at once while its bucket has a token and nobody
-of its rank waits; otherwise it queues and says who it is. Cancels and protective orders go before
-everything else, and reads leave a few tokens to those who may be in a hurry. Nothing is dropped but
-an entry that would leave too late to be worth it. While the venue asks to be left alone, nobody
-goes; where it speaks of a pool of requests that has nothing to do with orders, nobody of that
-category. All waiting is done on the Clock port.
+of its rank waits; otherwise it queues and says who it is. What closes a position at market goes
+first, then cancels and protective orders, then everything else, and reads leave a few tokens to
+those who may be in a hurry. Nothing is dropped but an entry that would leave too late to be worth
+it. While the venue asks to be left alone, nobody goes; where it speaks of a pool of requests that
+has nothing to do with orders, nobody of that category. All waiting is done on the Clock port.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ class TooLateError(Exception):
 class Priority(IntEnum):
     """Who goes first; smaller is sooner."""
 
-    URGENT = 0
-    """Cancels, and orders that protect or close a position."""
-    ORDER = 1
-    READ = 2
+    EXIT = 0
+    """Orders that close a position at market: they wait for no stop, which they make needless."""
+    URGENT = 1
+    """Cancels, and orders that protect a position."""
+    ORDER = 2
+    READ = 3
 
 
 @dataclass(order=True, slots=True)
@@ -216,7 +218,7 @@ class Governor:
             if missing > 1e-9:
                 wait_ms = max(wait_ms, missing * bucket.ms_per_token)
         self._roll_minute()
-        share = 1.0 if priority is Priority.URGENT else self._settings.weight_fraction_max
+        share = 1.0 if priority <= Priority.URGENT else self._settings.weight_fraction_max
         # Nothing used yet: a call heavier than the share must still be able to leave some time.
         if self._weight_used and self._weight_used + weight > self._weight_limit * share:
             wait_ms = max(wait_ms, float(MINUTE_MS - now_ms % MINUTE_MS))

@@ -56,6 +56,8 @@ class WorkingOrder:
     """Readings since it was over that agreed with us, while fills of it were still waited for."""
     plan: tuple[float, ...] = NO_PLAN
     """Of an entry, fields of ENTRY_PLAN."""
+    is_cut: bool = False
+    """Whether the venue has it for less than was asked: one order takes no more."""
 
     @property
     def booked(self) -> float:
@@ -80,6 +82,7 @@ class WorkingOrder:
 
     def cut(self, quantity: float) -> None:
         """The venue has it for no more than `quantity`."""
+        self.is_cut = True
         self.left = max(quantity - self.booked, 0.0)
         self.request = replace(self.request, quantity=quantity)
 
@@ -214,35 +217,18 @@ def wanted_in(order: tuple[Any, ...], slot: Slot) -> Wanted | None:
 
 
 def fits(order: WorkingOrder, wanted: Wanted, price_slack: float, quantity_slack: float) -> bool:
-    """Whether `order` is what is wanted, but for less than the slacks (price units and base)."""
-    if abs(order.left - wanted.quantity) > quantity_slack:
-        return False
-    return _is_alike(order.request, wanted, price_slack)
-
-
-def _is_alike(request: OrderRequest, wanted: Wanted, price_slack: float) -> bool:
-    """Whether `request` is what is wanted, whatever its quantity."""
+    """Whether `order` is what is wanted, but for less than the slacks (price units and base), or
+    as much of it as the venue takes in one order.
+    """
+    request, lacking = order.request, wanted.quantity - order.left
     if request.kind != wanted.kind or request.side != wanted.side:
+        return False
+    if abs(lacking) > quantity_slack and not (order.is_cut and lacking > 0.0):
         return False
     if wanted.kind == OrderKind.MARKET:
         return True
     price = request.trigger_price if request.is_conditional else request.price
     return price is not None and (price == wanted.price or abs(price - wanted.price) < price_slack)
-
-
-def parts_of(
-    live: list[WorkingOrder], wanted: Wanted, price_slack: float, quantity_slack: float
-) -> tuple[list[WorkingOrder], float]:
-    """Those of `live` that together are at most what is wanted, and what they lack of it, base.
-
-    For a venue that takes less in one order than is wanted: 0.4, 0.4 and 0.2 are a stop of 1.
-    """
-    kept, lacking = [], wanted.quantity
-    for order in live:
-        if order.left <= lacking + quantity_slack and _is_alike(order.request, wanted, price_slack):
-            kept.append(order)
-            lacking -= order.left
-    return kept, lacking if lacking > quantity_slack else 0.0
 
 
 def request_for(

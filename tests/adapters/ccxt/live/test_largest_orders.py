@@ -20,9 +20,14 @@ from tests.adapters.ccxt.live.server import (
     Bench,
     on_bench,
 )
-from tests.adapters.ccxt.live.test_bans import session_at
+from tests.adapters.ccxt.live.test_bans import LATENCY, session_at
+from tests.adapters.ccxt.live.test_precision import rules
 from tests.adapters.simulator.binance.trading import START_MS, venue_with
+from tests.app.live.scenes import settings
+from tests.market_data import once
 
+from tercel.adapters.ccxt.binance.orders import place
+from tercel.adapters.ccxt.calls import Call
 from tercel.adapters.ccxt.feed import CcxtFeed
 from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.adapters.ccxt.venue import CcxtVenue, VenueChoice
@@ -31,11 +36,13 @@ from tercel.adapters.simulator.exchange.exchange import Exchange
 from tercel.adapters.simulator.exchange.records import NewOrder, OrderType
 from tercel.adapters.simulator.mounts.in_memory import in_memory
 from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
-from tercel.app.live.governor import Governor
+from tercel.app.live.governor import Governor, Priority
 from tercel.app.live.runner import Runner
 from tercel.app.live.venue_clock import VenueClock
 from tercel.core.codes import OrderKind, Slot
 from tercel.domain.events import Fault, Operation, Outcome
+from tercel.domain.journal import AlertRow
+from tercel.domain.live_settings import GovernorSettings
 from tercel.domain.orders import OrderRequest
 from tercel.domain.venue_instrument import LargestOrder
 
@@ -107,14 +114,33 @@ def test_the_feed_tells_it_too() -> None:
     run_virtually(main, epoch_ms=START_MS)
 
 
+@pytest.mark.parametrize(
+    ("request_", "priority"),
+    [
+        (MARKET_ENTRY, Priority.ORDER),
+        (BUY, Priority.ORDER),
+        (STOP, Priority.URGENT),
+        (TARGET, Priority.URGENT),
+        (CLOSE, Priority.EXIT),
+        (replace(CLOSE, slot=Slot.TRAIL), Priority.EXIT),
+    ],
+)
+def test_what_closes_at_market_is_sent_before_stops(
+    request_: OrderRequest, priority: Priority
+) -> None:
+    made = place(request_, rules())
+    assert isinstance(made, Call)
+    assert made.priority is priority
+
+
 @asynccontextmanager
 async def session_of(
-    made: Venue, clock: LoopClock, **own: object
+    made: Venue, clock: LoopClock, governor: GovernorSettings = GOVERNOR, **own: object
 ) -> AsyncIterator[Callable[[], Runner]]:
     """What starts a session at the venue, whose market plays already; it is stopped in the end."""
     keys = ApiKeys(made.settings.credentials.key, made.settings.credentials.secret)
-    async with in_memory(made.facade, made.ticks(), clock) as mount:
-        turns = Governor(GOVERNOR, clock)
+    async with in_memory(made.facade, made.ticks(), clock, LATENCY) as mount:
+        turns = Governor(governor, clock)
         choice = VenueChoice("binance-usdm", ("BTCUSDT",), SETTINGS)
         venue = CcxtVenue(choice, keys, turns, clock, mount.connector)
         dated = VenueClock(clock, venue.time_ms, 30.0)
@@ -136,30 +162,50 @@ def held_in(exchange: Exchange) -> Decimal:
     return abs(sum((row.quantity for row in exchange.positions("BTCUSDT")), Decimal(0)))
 
 
-def test_stops_protect_an_adopted_position_beyond_the_largest_order() -> None:
-    """Somebody opened it in three orders; one stop would protect a third of it."""
+@once
+@pytest.mark.parametrize("governor", [GOVERNOR, settings().governor], ids=["fast", "shipped"])
+@pytest.mark.parametrize("lots", [6, 12, 36])
+def test_an_adopted_position_beyond_the_largest_order_is_closed(
+    governor: GovernorSettings, lots: int
+) -> None:
+    """Of 1.5, 3 and 9 of the largest: one stop cannot protect it, and rests until it is gone."""
 
     async def main(clock: LoopClock) -> None:
         made = venue_with(minutes=20)
         exchange = made.facade.state.exchange
-        most, rest = Decimal("0.004"), Decimal("0.003")
+        lot, most = Decimal("0.001"), Decimal("0.004")
         exchange.change_instrument(
             replace(exchange.instrument("BTCUSDT"), market_quantity_max=most)
         )
         exchange.set_margin_type("BTCUSDT", is_isolated=True, now_ms=START_MS)
-        async with session_of(made, clock, on_unknown_position="adopt") as start:
+        async with session_of(made, clock, governor, on_unknown_position="adopt") as start:
             await clock.sleep(1.0)
-            for quantity in (most, most, rest):
-                exchange.place(NewOrder("BTCUSDT", 1, OrderType.MARKET, quantity), clock.now_ms())
-            start()
-            stops: list[Decimal] = []
-            while len(stops) < 3:
-                await clock.sleep(0.1)
-                stops = sorted(row.quantity for row in exchange.open_conditionals("BTCUSDT"))
+            for _ in range(lots // 3):
+                exchange.place(NewOrder("BTCUSDT", 1, OrderType.MARKET, 3 * lot), clock.now_ms())
+            runner = start()
+            while not (stops := exchange.open_conditionals("BTCUSDT")):
                 assert clock.now_ms() < START_MS + 40_000
-            assert stops == [rest, most, most]
-            await clock.sleep(5.0)
-            assert held_in(exchange) == 2 * most + rest
+                await clock.sleep(0.01)
+            assert [row.quantity for row in stops] == [most]
+            resting_ms = clock.now_ms()
+            while held_in(exchange):
+                assert exchange.open_conditionals("BTCUSDT"), "it rests until the close has filled"
+                # A call a second: one for each close and question, and the readings beside them.
+                assert clock.now_ms() < resting_ms + 20_000
+                await clock.sleep(0.01)
+            rows = exchange.orders("BTCUSDT")
+            closes = [row for row in rows if row.reduce_only and row.filled_quantity]
+            assert len(closes) == -(-lots // 4)
+            await clock.sleep(10.0)
+            assert not held_in(exchange)
+            assert not exchange.open_conditionals("BTCUSDT")
+            written = await runner._around.journal.read("alert")
+            alerts = [row for row in written if isinstance(row, AlertRow)]
+            told = [row.text for row in alerts if row.code == "SL_PLACEMENT_FAILED"]
+            assert told == [
+                "BTCUSDT: one stop protects 0.004 at most, of a position of "
+                f"{lots * lot:f}; closing at market"
+            ]
 
     run_virtually(main, epoch_ms=START_MS)
 

@@ -62,7 +62,6 @@ def place(request: OrderRequest, rules: VenueRules) -> Call | str:
     if request.reduce_only:
         params["reduceOnly"] = "true"
     is_entry = request.slot == Slot.ENTRY
-    priority = Priority.ORDER if is_entry else Priority.URGENT
     if request.is_conditional:
         if request.trigger_price is None:
             return "a stop without a trigger price"
@@ -95,10 +94,17 @@ def place(request: OrderRequest, rules: VenueRules) -> Call | str:
         method,
         params,
         weight=0,
-        priority=priority,
+        priority=_priority(request),
         is_write=True,
         may_be_late=not is_entry,
     )
+
+
+def _priority(request: OrderRequest) -> Priority:
+    """How an order queues: a position that is to be closed waits for no stop."""
+    if request.slot == Slot.ENTRY:
+        return Priority.ORDER
+    return Priority.EXIT if request.kind is OrderKind.MARKET else Priority.URGENT
 
 
 def _quantity(request: OrderRequest, rules: VenueRules) -> Decimal | str:
