@@ -57,3 +57,8 @@ def test_a_known_symbol_elsewhere() -> None:
         choose(KEYS, "BTCUSDT", "bybit-linear")
     with pytest.raises(UserError, match="the lake has no ETHUSDT 1d; of ETHUSDT it has"):
         choose(KEYS, "ETHUSDT", timeframe="1d")
+
+
+def test_symbols_with_commas_between_them_are_told_apart() -> None:
+    with pytest.raises(UserError, match="no symbol has a comma: write BTCUSDT ETHUSDT"):
+        matching([], "BTCUSDT,ETHUSDT")

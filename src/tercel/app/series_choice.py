@@ -48,6 +48,8 @@ def _unknown(keys: Sequence[SeriesKey], symbol: str) -> str:
     get_it = (
         f"get it with `tercel data fetch {symbol} --since 2025-01-01` or `tercel data import PATH`"
     )
+    if "," in symbol:
+        return f"no symbol has a comma: write {symbol.replace(',', ' ')}"
     if not keys:
         return f"the lake is empty; {get_it}"
     symbols = sorted({key.symbol for key in keys})

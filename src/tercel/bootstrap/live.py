@@ -384,6 +384,7 @@ async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> St
     """The state to go on from. Raises UserError where it is of a session of another mode: its
     positions are at another venue.
     """
+    from tercel.app.live.keeping import for_a_new_exchange
     from tercel.domain.addresses import without_password
     from tercel.domain.session_state import SessionState, StateRead
 
@@ -396,7 +397,7 @@ async def _kept(store: StateStore, settings: Settings, choice: LiveChoice) -> St
     read = await store.read_full_snapshot()
     kept = read.state
     if kept.kernel is None or kept.mode == choice.mode:
-        return read
+        return read if choice.mode == "live" else replace(read, state=for_a_new_exchange(kept))
     await store.close()
     url = settings.state.url
     place, other = session_folder(settings), "folder with --folder"

@@ -116,6 +116,8 @@ def test_an_adopted_position_gets_its_stop_before_the_old_one_goes() -> None:
         on_unknown_position="adopt",
     )
     assert again.held() == 1.0
+    assert again.of(CancelForeign) == [], "it may be all that protects the position"
+    again.wait(3_000)
     asked = again.venue.asked
     [old] = [
         place

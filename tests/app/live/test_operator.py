@@ -165,7 +165,7 @@ def test_a_kill_goes_on_until_the_close_is_taken() -> None:
     scene.wait(5_000)
     assert scene.at() == 0.0
     assert len(scene.placed(Slot.CLOSE)) == 4
-    assert len(scene.alerts(AlertCode.CLOSE_FAILED)) == 3
+    assert len(scene.alerts(AlertCode.CLOSE_FAILED)) == 1
     assert place_of(scene.log[begun:], Alert, code=AlertCode.KILL_VERIFIED)
     scene.check_agreement()
 
@@ -209,6 +209,20 @@ def test_rearm_unlatches_and_leaves_automation_off() -> None:
     scene.ask(Operation.AUTOMATION_ON)
     scene.bar(ask=Ask())
     assert scene.at() == 1.0
+
+
+def test_a_latched_session_that_is_started_with_automation_stays_off_after_rearm() -> None:
+    """What was said before anybody knew of the latch switches nothing on."""
+    scene = Scene().enter()
+    scene.ask(Operation.KILL)
+    scene.wait(3_000)
+    again = scene.restart(automation_at_start=True)
+    again.ask(Operation.REARM)
+    again.bar(ask=Ask())
+    assert again.placed() == []
+    assert not again.session.parts.flags.automation
+    again.ask(Operation.AUTOMATION_ON)
+    again.enter()
 
 
 def test_rearm_is_refused_while_positions_are_still_being_closed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.app.live.scenes import MINUTE, START, settings
@@ -248,3 +250,8 @@ async def test_a_session_without_btcusdt_does_not_know_its_move() -> None:
     request = RunRequest((SWING,), ("ETHUSDT",), VENUE, "1m")
     events = await seen(Lake(), Rest(), bars=70, request=request)
     assert all(np.isnan(event.contexts["btc_move_1h"]).all() for event in events)
+
+
+def test_a_timeframe_that_there_is_not_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(UserError, match="no timeframe '7m'; there are 1m, 3m, 5m"):
+        live_plan(settings(), replace(REQUEST, timeframe="7m"), {})

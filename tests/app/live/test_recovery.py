@@ -19,17 +19,21 @@ from tests.app.live.scenes import (
 from tests.desk import Ask
 
 from tercel.app.live.alerts import AlertCode
+from tercel.app.live.keeping import for_a_new_exchange
+from tercel.app.live.parts import LATE_FILLS_MS
 from tercel.core.codes import ExitReason, OrderKind, Side, Slot
 from tercel.core.plan import TradePlan
 from tercel.domain.commands import (
+    Alert,
     CancelForeign,
     CancelOrder,
+    Level,
     PlaceOrder,
     QueryOrder,
     SaveState,
 )
 from tercel.domain.errors import DataError
-from tercel.domain.events import Filled, Operation, OrderUpdate
+from tercel.domain.events import Answer, Filled, Operation, OrderUpdate, Outcome, Placed
 from tercel.domain.journal import FillRow, RefusalRow, TradeRow
 from tercel.domain.orders import (
     ClientId,
@@ -160,6 +164,50 @@ def test_a_kept_position_may_be_protected_again_instead(slot: Slot) -> None:
     assert placed.client_id != order.request.client_id
     assert again.held() == 1.0
     again.check_agreement()
+
+
+def test_a_position_that_is_gone_needs_no_stop() -> None:
+    """As after a restart on paper, whose exchange begins anew: closed at its last price, and no
+    word of a stop that is missing.
+    """
+    first = Scene().enter()
+    again = Scene(first.cast, ScriptedVenue(), for_a_new_exchange(first.state), now=first.now + 1)
+    again.wait(UNKNOWN_MS + 2_000)
+    again.bar()
+    assert again.held() == again.at() == 0.0
+    assert again.placed() == []
+    assert [row.exit_reason for row in again.rows(TradeRow)] == ["outside"]
+    critical = [each for each in again.of(Alert) if each.level is Level.CRITICAL]
+    assert critical == []
+
+
+def test_an_exchange_that_begins_anew_may_number_its_trades_as_before() -> None:
+    """Fills of a second life are no fills of the first."""
+    first = Scene().enter()
+    first.bar(ask=Ask(side=0, exit_long=True))
+    assert first.held() == 0.0
+    again = Scene(first.cast, ScriptedVenue(), for_a_new_exchange(first.state), now=first.now + 1)
+    again.enter()
+    assert again.held() == again.at() == 1.0
+    again.check_agreement()
+
+
+def test_a_fill_that_is_never_told_is_given_up_and_what_the_venue_holds_is_told() -> None:
+    scene = Scene()
+    scene.is_apart = True
+    scene.bar(ask=Ask())
+    [entry] = scene.placed(Slot.ENTRY)
+    scene.venue.take(PlaceOrder(entry), scene.now)
+    scene.venue.news.clear()
+    scene.venue.fills.clear()
+    answer = Answer(Outcome.DONE, "1", OrderPhase.FILLED, filled_quantity=1.0)
+    scene.hand(Placed(scene.now, entry.client_id, answer))
+    scene.outbox.clear()
+    scene.is_apart = False
+    scene.wait(60_000)
+    assert scene.alerts(AlertCode.POSITION_MISMATCH) == []
+    scene.wait(LATE_FILLS_MS)
+    assert len(scene.alerts(AlertCode.POSITION_MISMATCH)) == 1
 
 
 def test_a_kept_position_of_a_stream_that_is_gone_refuses_to_start() -> None:

@@ -467,6 +467,20 @@ async def test_a_journal_that_cannot_be_written_refuses_the_start() -> None:
     assert [name for name in scene.touched if not name.startswith(("journal", "close"))] == []
 
 
+async def test_a_start_that_the_venue_refuses_has_an_end_in_the_journal() -> None:
+    """Else it would look as if somebody had killed it."""
+    scene = stage()
+
+    async def refuses() -> None:
+        raise VenueError("the venue does not take the key")
+
+    scene.runner._around.venue.open = refuses  # type: ignore[method-assign]
+    with pytest.raises(VenueError):
+        await scene.runner.run((FIRST,))
+    [end] = scene.rows(SessionEndRow)
+    assert (end.exit_code, end.why) == (1, "did not start: the venue does not take the key")
+
+
 async def test_but_not_where_a_position_has_to_be_looked_after() -> None:
     """Its stop is gone, and the disk is full: the position is closed without a journal."""
     before = await stage().begin()

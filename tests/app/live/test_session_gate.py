@@ -257,6 +257,21 @@ async def test_a_session_s_row_is_dated_by_the_venue_as_its_end_is(
     assert made.row.time_ms == VirtualClock().now_ms()
 
 
+@pytest.mark.parametrize("mode", ["paper", "live"])
+async def test_a_paper_exchange_begins_anew_and_the_session_knows(
+    tmp_path: Path, outside: Outside, mode: str
+) -> None:
+    """It numbers its trades from 1 again: remembered numbers would hide its fills."""
+    own = live.with_folder(settings(tmp_path), tmp_path / "session")
+    own = live.with_venue_url(own, VENUE, "http://127.0.0.1:9101")
+    store, _ = live.open_stores(own, tmp_path / "session")
+    await store.write(replace(full_state(), mode=mode, kernel=None))
+    await store.close()
+    made = await live.live_session(own, replace(CHOICE, mode=mode), VirtualClock())
+    parts = made.runner.session.parts
+    assert (not parts.seen, not parts.orders.live()) == (mode == "paper",) * 2
+
+
 async def test_the_venue_knows_where_an_earlier_session_left_something(
     tmp_path: Path, outside: Outside
 ) -> None:

@@ -198,6 +198,21 @@ def test_a_close_that_is_refused_is_sent_again_at_a_pace() -> None:
     scene.bar(ask=Ask(side=0, exit_long=True))
     scene.wait(10 * settings().session.query_ms)
     assert len(scene.placed(Slot.CLOSE)) == 4
+    assert len(scene.alerts(AlertCode.CLOSE_FAILED)) == 1
+    assert scene.at() == 0.0
+
+
+def test_a_close_that_keeps_failing_is_told_once_a_minute_and_in_other_words_at_once() -> None:
+    scene = Scene().enter()
+    scene.venue.script("place", refused(), Slot.CLOSE, times=90)
+    scene.bar(ask=Ask(side=0, exit_long=True))
+    scene.wait(10_000)
+    assert len(scene.alerts(AlertCode.CLOSE_FAILED)) == 1
+    scene.wait(55_000)
+    assert len(scene.alerts(AlertCode.CLOSE_FAILED)) == 2
+    scene.venue._rules.clear()
+    scene.venue.script("place", refused(Fault.BUSY, -1008), Slot.CLOSE)
+    scene.wait(5_000)
     assert len(scene.alerts(AlertCode.CLOSE_FAILED)) == 3
     assert scene.at() == 0.0
 

@@ -98,7 +98,7 @@ class LakeContextStore:
         path = self._path(key)
         if not path.exists():
             raise DataError(
-                f"the lake {self._root} has no {key}; get it with `tercel data import PATH`"
+                f"the lake in {self._root} has no {key}; get it with `tercel data import PATH`"
             )
         try:
             frame = pl.read_parquet(path, glob=False, hive_partitioning=False)

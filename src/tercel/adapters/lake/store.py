@@ -312,7 +312,7 @@ class LakeBarStore:
     def _nothing(self, key: SeriesKey, start_ms: int | None, end_ms: int | None) -> DataError:
         if not any(self._folder(key).glob("*.parquet")):
             return DataError(
-                f"the lake {self._root} has no bars of {key}; get them with "
+                f"the lake in {self._root} has no bars of {key}; get them with "
                 f"`tercel data fetch {key.symbol}` or `tercel data import PATH`"
             )
         info = self.info(key)

@@ -29,6 +29,7 @@ from tercel.domain.events import Answer, Fault, OrderUpdate, Outcome
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
 
 EMPTY = int(OrderStatus.EMPTY)
+CLOSE_TOLD_MS = 60_000
 CUT_FRACTION = 0.01
 """Less by no more than this share is not less: a venue may round to coarser lots at market."""
 
@@ -44,6 +45,8 @@ class Execution:
         """When the venue last ended protection of that slot by itself, ms."""
         self._refused: dict[int, int] = {}
         """Refusals of the stop of a stream in a row."""
+        self._close_told: dict[int, tuple[str, int]] = {}
+        """Why the close of a stream failed, and when that was told, ms."""
         self._overrun: set[int] = set()
         """Streams whose trailing stop came too late: its share goes at market."""
         self.naked_since: dict[int, int] = {}
@@ -160,6 +163,7 @@ class Execution:
         if not self._parts.desk.held.item(k) > 0.0:
             self.naked_since.pop(k, None)
             self._refused.pop(k, None)
+            self._close_told.pop(k, None)
             self._held.pop((k, Slot.STOP), None)
             return
         if self._parts.is_protected(k):
@@ -306,7 +310,7 @@ class Execution:
             self.hold(k, slot, retry_ms)
             if answer.fault is Fault.REDUCE_ONLY:
                 parts.read_venue()
-            parts.alert(Level.CRITICAL, AlertCode.CLOSE_FAILED, self._told(request, answer), k)
+            self._tell_close(k, self._told(request, answer))
             return
         if slot is Slot.ENTRY and (
             request.kind == OrderKind.MARKET or answer.fault is not Fault.WOULD_CROSS
@@ -320,6 +324,13 @@ class Execution:
             # Until the next bar: `release_holds`.
             self.hold(k, slot, parts.now + parts.plan.bar_ms)
         parts.alert(Level.WARNING, AlertCode.ORDER_REFUSED, self._told(request, answer), k)
+
+    def _tell_close(self, k: int, text: str) -> None:
+        """A close that fails is tried again every second; the same words are told once a minute."""
+        before, told_ms = self._close_told.get(k, ("", 0))
+        if text != before or self._parts.now - told_ms >= CLOSE_TOLD_MS:
+            self._close_told[k] = text, self._parts.now
+            self._parts.alert(Level.CRITICAL, AlertCode.CLOSE_FAILED, text, k)
 
     def _refuse_stop(self, k: int, answer: Answer) -> None:
         parts = self._parts
@@ -345,7 +356,8 @@ class Execution:
         parts, request = self._parts, order.request
         if request.stream == STRAY_STREAM:
             return
-        if request.slot is Slot.STOP and order.phase is OrderPhase.REJECTED:
+        is_held = parts.desk.held.item(request.stream) > 0.0
+        if request.slot is Slot.STOP and order.phase is OrderPhase.REJECTED and is_held:
             self._tell_missing(request)
         elif request.slot is Slot.ENTRY:
             minute.withdraw_entry(

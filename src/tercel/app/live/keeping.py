@@ -148,6 +148,13 @@ def moment_of(session: Session) -> KeptMoment:
     )
 
 
+def for_a_new_exchange(state: SessionState) -> SessionState:
+    """`state` for a venue that begins anew: it has none of the orders, and its trades have the
+    numbers again of those that were booked.
+    """
+    return replace(state, orders=(), seen_fills=())
+
+
 def active_positions(
     plan: SessionPlan, streams: bytes, orders: Sequence[SavedOrder]
 ) -> tuple[ActivePosition, ...]:

@@ -15,7 +15,7 @@ from tercel.app.prepare import RunRequest, account_of, flow_filter, own_override
 from tercel.app.strategies import Strategy
 from tercel.app.trading_records import instrument_from, stream_record
 from tercel.core.records import BAR, CONTEXT, Records
-from tercel.domain.bars import SeriesKey
+from tercel.domain.bars import TIMEFRAME_MS, SeriesKey
 from tercel.domain.errors import DataError, UserError
 from tercel.domain.events import BarsClosed
 from tercel.domain.results import StreamLabel
@@ -23,12 +23,20 @@ from tercel.domain.settings import InstrumentSettings, Settings
 from tercel.domain.times import HOUR_MS
 
 
+def timeframe_of(request: RunRequest) -> str:
+    """The timeframe that a session trades. Raises UserError for one that there is not."""
+    timeframe = request.timeframe or "1m"
+    if timeframe not in TIMEFRAME_MS:
+        raise UserError(f"no timeframe {timeframe!r}; there are {', '.join(TIMEFRAME_MS)}")
+    return timeframe
+
+
 def values_of(
     settings: Settings, strategy: Strategy, request: RunRequest
 ) -> dict[str, int | float | str]:
     """Parameter values that `strategy` trades with. Raises UserError."""
     own = {**settings.strategy(strategy.name).params, **own_overrides(strategy, request)}
-    return strategy.values(own, SeriesKey("", "", request.timeframe or "1m").bar_ms)
+    return strategy.values(own, SeriesKey("", "", timeframe_of(request)).bar_ms)
 
 
 def live_plan(
@@ -41,7 +49,8 @@ def live_plan(
     """
     refuse_filters(request.strategies)
     venue = request.venue or ""
-    keys = tuple(SeriesKey(venue, symbol, request.timeframe or "1m") for symbol in request.symbols)
+    timeframe = timeframe_of(request)
+    keys = tuple(SeriesKey(venue, symbol, timeframe) for symbol in request.symbols)
     streams: list[LiveStream] = []
     for row, key in enumerate(keys):
         known = rules.get(key.symbol) or settings.instrument(venue, key.symbol)

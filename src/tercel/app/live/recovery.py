@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.execution import Execution
-from tercel.app.live.parts import SessionParts
+from tercel.app.live.parts import LATE_FILLS_MS, SessionParts
 from tercel.app.live.wallet import WalletWatch
 from tercel.app.live.working import STRAY_STREAM, WorkingOrder
 from tercel.core import minute
@@ -128,8 +128,21 @@ class Recovery:
             known = self._parts.orders.find(each.client_id)
             if known is not None and known.over_ms >= asked_ms:
                 continue  # the picture is older than what we know
+            if each.reduce_only and not self._is_protected(each.symbol):
+                # It may be all that protects the position until our stop rests.
+                self._parts.wants_read = True
+                continue
             if known is None or not known.is_live:
                 self._judge_stranger(each, is_ours=known is not None)
+
+    def _is_protected(self, symbol: str) -> bool:
+        """Whether stops of ours rest for whatever is held in `symbol`."""
+        parts = self._parts
+        return all(
+            parts.is_protected(k)
+            for k in parts.plan.streams_of(symbol)
+            if parts.desk.held.item(k) > 0.0
+        )
 
     def _judge_stranger(self, each: OrderSnapshot, *, is_ours: bool) -> None:
         """An open order that the session does not count on."""
@@ -143,7 +156,8 @@ class Recovery:
             parts.alert(
                 Level.WARNING,
                 AlertCode.ORPHAN_CANCELLED,
-                f"{each.symbol}: {each.client_id or each.venue_id} belongs to no position",
+                f"{each.symbol}: {each.client_id or each.venue_id} "
+                + ("belongs to no position" if flat else "is an order that nobody here counts on"),
             )
         else:
             parts.alert(
@@ -209,7 +223,8 @@ class Recovery:
 
     def _give_up_fills(self, held: dict[str, PositionSnapshot], asked_ms: int) -> None:
         """An order is told to be filled, and no reading has its fills: once the venue holds what we
-        hold all the same, they were booked as somebody else's, or never come.
+        hold all the same, they were booked as somebody else's, or never come. Nor do they after so
+        long: what the venue holds is then judged as it is, and told.
         """
         parts = self._parts
         for order in parts.orders.unsettled():
@@ -220,7 +235,8 @@ class Recovery:
                 continue  # the picture is older than the news
             agrees = self._unexplained(symbol, held) == 0.0
             order.missed = order.missed + 1 if agrees else 0
-            if order.missed >= MISSED_MIN:
+            is_late = parts.now - order.over_ms > LATE_FILLS_MS
+            if order.missed >= MISSED_MIN or is_late:
                 self._execution.settle(order)
 
     def _block(self, symbol: str, difference: float, held: dict[str, PositionSnapshot]) -> None:
@@ -296,10 +312,7 @@ class Recovery:
 
     def _meet(self, held: dict[str, PositionSnapshot], snapshot: VenueSnapshot) -> None:
         parts = self._parts
-        listed = {each.client_id for each in snapshot.orders}
-        for k in range(len(parts.desk.rows)):
-            if parts.desk.held.item(k) > 0.0:
-                self._check_kept(k, listed)
+        kept = [k for k, quantity in enumerate(parts.desk.held.tolist()) if quantity > 0.0]
         for symbol in parts.plan.symbols:
             difference = self._differs(symbol, held)
             if difference == 0.0:
@@ -310,6 +323,11 @@ class Recovery:
                 self._close_gone(symbol, min(abs(difference), abs(known)), mark)
             elif symbol in held:
                 self._meet_unknown(symbol, difference, held[symbol])
+        # What is gone needs no stop any more.
+        listed = {each.client_id for each in snapshot.orders}
+        for k in kept:
+            if parts.desk.held.item(k) > 0.0:
+                self._check_kept(k, listed)
 
     def _check_kept(self, k: int, listed: set[str]) -> None:
         """A kept position: its stop and targets must rest."""

@@ -123,9 +123,7 @@ class Runner:
             if around.lease is not None:
                 self._spawn(self._leased.keep(around.lease, around.clock))
             await self._open_journal(list(first_rows))
-            await around.venue.connect()
-            await around.clock.start()
-            await around.venue.open()
+            await self._connect()
             self._spawn(self._read_news())
             await self._recover()
             if self._end is None:
@@ -157,6 +155,18 @@ class Runner:
             if not self.session.has_business:
                 raise
             await self._store(first_rows, None)
+
+    async def _connect(self) -> None:
+        """Venue and clock. Raises TercelError, which the journal has then: nobody killed it."""
+        try:
+            await self._around.venue.connect()
+            await self._around.clock.start()
+            await self._around.venue.open()
+        except TercelError as error:
+            why = f"did not start: {error}"
+            row = SessionEndRow(self.session.session_id, self._now(), 1, why)
+            await self._store([row], None)
+            raise
 
     async def _recover(self) -> None:
         """Until venue and state agree, or the session says why it cannot begin."""

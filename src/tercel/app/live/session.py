@@ -478,5 +478,7 @@ class Session:
                 "watched; `tercel automation on` (or --automation at the start) trades them"
             )
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
+        if state.kill_latched:
+            flags.automation = False  # once it is armed again, somebody has to switch it on
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}
