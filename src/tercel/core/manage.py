@@ -231,9 +231,14 @@ def trail(stream: Any, atr: float) -> None:
 
 @kernel
 def at_close(stream: Any, bar: Any, signal: Any) -> None:
-    """At a closed bar of an open trade: extremes, trailing stop, then time and signal exits."""
+    """At a closed bar of an open trade: extremes, trailing stop, then time and signal exits.
+
+    Nothing where the trade began after the bar: at a venue it may, while the bar is on its way.
+    """
     plan = stream.plan
     position = stream.position
+    if position.filled_time > bar.open_time + stream.bar_ms:
+        return
     note_bar(stream, bar)
     trailed = position.trail_done > 0.0 and stream.orders[Slot.TRAIL].status == OrderStatus.EMPTY
     if plan.trail_fraction > 0.0 and not trailed:

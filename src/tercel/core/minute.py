@@ -1,6 +1,7 @@
 """One minute of `kernel.run`, one call at a time: for whoever fills orders from elsewhere.
 
-A session books fills as they come (`kernel.on_fill`); then for the bars of a minute:
+A session books fills as they come (`book`); what the account is worth after one that came between
+two minutes is taken at once (`value`). Then for the bars of a minute:
 
 1. `begin_minute` of the kernel, unless a fill of the minute came first;
 2. `settle`: the market is watched, every stream marked, then the account;
@@ -96,15 +97,21 @@ def end(accounts: Records, streams: Records, time: int, met_market: bool) -> Non
 
 
 @compiled
-def book(accounts: Records, streams: Records, k: int, moment: int, tape: Tape) -> None:
+def book(
+    accounts: Records, streams: Records, k: int, settled: int, moment: int, tape: Tape
+) -> None:
     """Book the first FILL of the tape for stream `k`, in the minute that it counts in.
 
     Its time is the close of that minute; `moment` is when it was filled, ms. Its row goes on the
-    tape as any other: the counts begin at nothing.
+    tape as any other: the counts begin at nothing. `settled` is the close of the last bars there
+    were, ms. Where those of the minute before are still on their way, no hour begins: it is
+    measured from their marks, and waits for `settle`.
     """
     stream, fill = streams[k], tape.fills[0]
     opens = stream.position.entry_quantity == 0.0
-    kernel.begin_minute(accounts[0], fill.time - stream.bar_ms)
+    begins = fill.time - stream.bar_ms
+    if begins != settled + stream.bar_ms:
+        kernel.begin_minute(accounts[0], begins)
     tape.counts[:] = 0
     kernel.on_fill(accounts[0], stream, fill, tape)
     if opens:

@@ -4,6 +4,8 @@ however long after a close the venue filled.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.app.live.scenes import FEE_RATE, MINUTE, START, Cast, Scene, settings
@@ -157,20 +159,151 @@ def test_an_adopted_position_counts_as_if_entered_at_the_start() -> None:
     assert closes_until_left(again) == 2
 
 
-def test_the_high_of_the_bar_that_filled_a_limit_is_nobodys() -> None:
-    """It may have come before the fill: only the close counts, as in a backtest."""
-    plan = TradePlan(
-        legs=(), trail_fraction=1.0, trail_arm_r=1.0, trail_offset_r=0.5, entry="limit"
-    )
-    scene = Scene(Cast(plan=plan))
-    scene.bar(ask=Ask())
-    fill_entry(scene, 20 * SECOND)
+TRAILED = TradePlan(legs=(), trail_fraction=1.0, trail_arm_r=1.0, trail_offset_r=0.5, entry="limit")
+ON_ITS_WAY_MS = MINUTE + 50
+"""After the last close that a session has seen: a bar has ended, and comes 50 ms later."""
+
+
+def show_rise(scene: Scene) -> None:
+    """The next bar was at 115 and closes at 101."""
     event = scene.bars_event(scene.minute, 101.0)
     event.bars["high"] = 115.0
     scene.minute += MINUTE
     scene.hand(event)
+
+
+def test_the_high_of_the_bar_that_filled_a_limit_is_nobodys() -> None:
+    """It may have come before the fill: only the close counts, as in a backtest."""
+    scene = Scene(Cast(plan=TRAILED))
+    scene.bar(ask=Ask())
+    fill_entry(scene, 20 * SECOND)
+    show_rise(scene)
     assert scene.session.parts.stream(0).position.best_price == 101.0
     assert scene.placed(Slot.TRAIL) == []
+
+
+def test_a_limit_that_fills_while_a_bar_is_on_its_way_has_not_seen_that_bar() -> None:
+    scene = Scene(Cast(plan=TRAILED))
+    scene.bar(ask=Ask())
+    fill_entry(scene, ON_ITS_WAY_MS)
+    show_rise(scene)
+    position = scene.session.parts.stream(0).position
+    assert (position.best_price, position.worst_price) == (100.0, 100.0)
+    assert scene.placed(Slot.TRAIL) == []
+    show_rise(scene)  # the bar that filled it: its close counts
+    assert position.best_price == 101.0
+    assert scene.placed(Slot.TRAIL) == []
+    show_rise(scene)
+    assert position.best_price == 115.0
+    assert len(scene.placed(Slot.TRAIL)) == 1
+
+
+def test_nor_has_a_market_entry_that_was_so_slow() -> None:
+    scene = enter_after(Scene(Cast(plan=replace(TRAILED, entry="market"))), MINUTE - 50)
+    assert scene.now == scene.minute + ON_ITS_WAY_MS
+    show_rise(scene)
+    assert scene.session.parts.stream(0).position.best_price == 100.0
+    show_rise(scene)
+    assert scene.session.parts.stream(0).position.best_price == 115.0
+
+
+def test_a_signal_to_leave_from_before_the_fill_is_for_nobody() -> None:
+    scene = Scene(held_for(5.0, entry="limit", entry_wait_bars=3))
+    scene.bar(ask=Ask())
+    fill_entry(scene, ON_ITS_WAY_MS)
+    leave = Ask(side=0, exit_long=True)
+    assert scene.placed(Slot.CLOSE, scene.bar(ask=leave)) == []
+    assert scene.held() == 1.0
+    assert len(scene.placed(Slot.CLOSE, scene.bar(ask=leave))) == 1
+
+
+@pytest.mark.parametrize("minutes", [1.0, 2.0])
+def test_the_time_of_a_limit_filled_while_a_bar_is_on_its_way(minutes: float) -> None:
+    """The bar on its way, the bar that filled it, and as long as it is to be held."""
+    scene = Scene(held_for(minutes, entry="limit", entry_wait_bars=3))
+    scene.bar(ask=Ask())
+    fill_entry(scene, ON_ITS_WAY_MS)
+    assert closes_until_left(scene) == 2 + minutes
+
+
+@pytest.mark.parametrize("slot", [Slot.STOP, Slot.TARGET_1])
+def test_what_leaves_while_a_bar_is_on_its_way_keeps_that_close(slot: Slot) -> None:
+    """A backtest is in the position at that close, and takes no signal there."""
+    scene = Scene(Cast(plan=TradePlan(legs=FAR))).enter()
+    [order] = scene.venue.resting(slot)
+    scene.now = scene.minute + ON_ITS_WAY_MS
+    price = 90.0 if slot is Slot.STOP else 120.0
+    scene.venue.fill(order.request.client_id, price, now=scene.now)
+    scene.settle()
+    assert scene.held() == 0.0
+    assert scene.placed(Slot.ENTRY, scene.bar(ask=Ask())) == []
+    assert [row.refusal for row in scene.rows(RefusalRow)] == ["position_open"]
+    scene.bar(ask=Ask())
+    assert scene.held() == 1.0
+    [made] = np.frombuffer(scene.rows(TradeRow)[0].record, TRADE)
+    assert made["exit_time"] == START + 3 * MINUTE
+
+
+def test_a_slow_exit_by_time_keeps_no_close() -> None:
+    """It is of the close that asked for it, though it filled after the next."""
+    scene = enter_after(Scene(held_for(1.0)), 900)
+    scene.is_apart = True
+    scene.bar()
+    later(scene, MINUTE - 50)
+    assert scene.now == scene.minute + ON_ITS_WAY_MS
+    assert scene.held() == 0.0
+    scene.bar(ask=Ask())
+    assert scene.held() == 1.0
+
+
+def stopped_at(scene: Scene, at: int) -> None:
+    """The stop fills at 95, at that moment."""
+    scene.now = at
+    scene.venue.trigger(scene.stop_id(), 95.0, now=at)
+    scene.settle()
+
+
+ENTERED_QUOTE = 10_000.0 - 100.0 * FEE_RATE
+LEFT_QUOTE = 10_000.0 - 5.0 - 195.0 * FEE_RATE
+
+
+@pytest.mark.parametrize("hour", [1, 24])
+def test_an_hour_and_a_day_begin_with_the_last_bar_before_them(hour: int) -> None:
+    """Whatever fills first: the bar that was at 95 is still on its way."""
+    scene = Scene(Cast()).enter()
+    scene.minute = START + hour * 60 * MINUTE - 2 * MINUTE
+    scene.bar()
+    account = scene.session.parts.desk.account
+    hours = int(account.hours)
+    stopped_at(scene, scene.minute + ON_ITS_WAY_MS)
+    assert account.hours == hours
+    scene.bar(95.0)
+    assert account.hours == hours
+    scene.bar(95.0)
+    assert account.hours == hours + 1
+    assert account.hour_time[hours] == START + hour * 60 * MINUTE
+    assert account.hour_equity[hours] == pytest.approx(LEFT_QUOTE)
+    if hour == 24:
+        assert account.day_start_equity == pytest.approx(LEFT_QUOTE)
+
+
+def test_what_fills_after_the_last_bar_is_of_the_new_hour() -> None:
+    scene = Scene(Cast()).enter()
+    scene.minute = START + 59 * MINUTE
+    scene.bar(96.0)
+    stopped_at(scene, scene.minute + 30 * SECOND)
+    account = scene.session.parts.desk.account
+    assert account.hour_equity[1] == pytest.approx(ENTERED_QUOTE - 4.0)
+
+
+def test_an_hour_does_not_wait_for_bars_that_do_not_come() -> None:
+    """Several are missing: a loss of the new day is not put down to the old one."""
+    scene = Scene(Cast()).enter()
+    scene.minute = START + 24 * 60 * MINUTE - 5 * MINUTE
+    scene.bar()
+    stopped_at(scene, scene.minute + 5 * MINUTE + SECOND)
+    account = scene.session.parts.desk.account
+    assert account.day_start_equity == pytest.approx(ENTERED_QUOTE)
 
 
 def test_a_pause_begins_with_the_close_that_left() -> None:

@@ -99,6 +99,11 @@ class Desk:
         """Tick size of each, price."""
         self._see()
         self._closes = Closes(plan)
+        self._bar_ms = plan.bar_ms
+        self._settled = 0
+        """Close of the last bars that were settled, ms; 0: none were yet."""
+        self.left_times = [0] * len(self.streams)
+        """The close that the end of each stream's last trade counts in, ms; 0: none ended yet."""
         self.tape = _tape(FILLS_AT_ONCE, FILLS_AT_ONCE)
         """Where a fill is booked from."""
         self._touched = np.zeros(len(self.streams), np.bool_)
@@ -152,6 +157,8 @@ class Desk:
             self.accounts, self.streams, self.markets, board, signals, self.awake
         )
         self._minute = board
+        # Series without a bar have an older one there.
+        self._settled = int(board["bar"]["open_time"].max()) + self._bar_ms
         return Refusal(int(refusal))
 
     def decide(self, k: int, board: Records, signals: Records) -> None:
@@ -192,7 +199,7 @@ class Desk:
             reason,
             fill.is_maker,
         )
-        minute.book(self.accounts, self.streams, k, fill.time_ms, self.tape)
+        minute.book(self.accounts, self.streams, k, self._settled, fill.time_ms, self.tape)
         self.met_market = True
         self.touch(k)
         if self._minute is None:
@@ -202,7 +209,10 @@ class Desk:
             here = self._minute[stream.series]
             if here.present:
                 stream.position.mark_price = here.bar.close
-        return self.finished_trade()
+        finished = self.finished_trade()
+        if len(finished):
+            self.left_times[k] = close
+        return finished
 
     def finished_trade(self) -> Records:
         """The TRADE that the last fill finished: one row, or none."""

@@ -28,7 +28,7 @@ def prepare_kernels(plan: SessionPlan) -> None:
     prepare(minute.settle, accounts, streams, desk.markets, board, asked, desk.awake)
     prepare(minute.decide, accounts, streams, desk.markets, 0, board, asked)
     prepare(minute.end, accounts, streams, 0, True)
-    prepare(minute.book, accounts, streams, 0, 0, desk.tape)
+    prepare(minute.book, accounts, streams, 0, 0, 0, desk.tape)
     prepare(minute.value, accounts, streams)
     prepare(minute.trigger, stream, 0)
     prepare(minute.ask_close, stream, 0)

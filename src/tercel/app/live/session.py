@@ -288,7 +288,10 @@ class Session:
         side, veto = int(signal["side"]), int(signal["veto"])
         asks = side != 0 and veto == 0
         view = self._views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
-        if asks and parts.rules.nets_positions and self._is_taken(k, parts.symbol_of(k)):
+        if asks and desk.left_times[k] > self._close_time:
+            # It left while this bar was on its way: at this close a backtest is in it.
+            signal["veto"] = int(Refusal.POSITION_OPEN)
+        elif asks and parts.rules.nets_positions and self._is_taken(k, parts.symbol_of(k)):
             signal["veto"] = int(Refusal.SYMBOL_TAKEN)
         elif asks:
             self.entries.choose(k, view, float(signal["score"]))
