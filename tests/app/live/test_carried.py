@@ -10,20 +10,33 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.app.live.journals import Played, played
+from tests.app.live.journals import MOMENT, Played, played, record_of
+from tests.app.live.scenes import Cast, Scene, settings
 from tests.app.live.test_trade_parity import BARS, TOLERANCES, trades_of
+from tests.desk import Ask
 from tests.market_data import MINUTE_MS, invented_bars
 from tests.parity.busy_streams import RISKED, account_spec, busy
 
 from tercel.app.backtest import AccountSpec
-from tercel.app.live.carried import BY_HALT, BY_POSITIONS, CARRIABLE
+from tercel.app.live.carried import BY_HALT, BY_POSITIONS, CARRIABLE, Carried
 from tercel.app.live.keeping import fingerprint, labels_of
 from tercel.app.live.parity import SessionRecord, decide_again
+from tercel.app.live.session_row import session_row
 from tercel.app.live.trade_parity import TradeParity, compare_with_backtest
-from tercel.core.codes import SESSION_REFUSALS, ExitReason, Refusal
+from tercel.core.codes import SESSION_REFUSALS, ExitReason, OrderStatus, Refusal, Slot
+from tercel.core.plan import TradePlan
 from tercel.core.records import ACCOUNT, STREAM, TRADE
+from tercel.domain.commands import WriteJournal
 from tercel.domain.errors import DataError
-from tercel.domain.journal import BreakerRow, JournalRow, RefusalRow
+from tercel.domain.events import BarsClosed
+from tercel.domain.journal import (
+    BreakerRow,
+    EvaluationRow,
+    JournalRow,
+    RefusalRow,
+    SessionRow,
+    TradeRow,
+)
 from tercel.domain.session_state import KernelImage, SessionState
 
 PAUSE_MS = 30 * MINUTE_MS
@@ -97,7 +110,18 @@ def told(
         made["exit_reason"], made["net_quote"] = exit_reason, -1.0
         carried = replace(rows[0], record=made.tobytes())
         kept = [carried, *kept]
-    tables = {**record.tables, "trade": tuple(kept), "refusal": (refused,), "breaker": breakers}
+    decided = tuple(
+        row
+        for row in record.tables["evaluation"]
+        if not (isinstance(row, EvaluationRow) and row.time_ms == rows[which].entry_time)
+    )
+    tables = {
+        **record.tables,
+        "trade": tuple(kept),
+        "evaluation": decided,
+        "refusal": (refused,),
+        "breaker": breakers,
+    }
     image = json.dumps(books(record.row.image, change)).encode()
     changed: SessionRecord = replace(record, row=replace(record.row, image=image), tables=tables)
     return compare_with_backtest(changed, session.plan, TOLERANCES)
@@ -158,6 +182,150 @@ def test_a_trade_that_was_open_at_the_start_is_carried_whatever_its_entry_counts
     assert found.matched == len(trades_of(session, 0)) - 1
     [alone] = [each for each in found.trades if not each.is_matched]
     assert (alone.session_quote, alone.entry_time) == (None, first.entry_time)
+
+
+def missing_decision(record: SessionRecord, entered: int) -> SessionRecord:
+    """The record of a session that was not there yet when the trade of that close was decided."""
+    rows = record.tables["evaluation"]
+    kept = tuple(r for r in rows if not (isinstance(r, EvaluationRow) and r.time_ms <= entered))
+    assert len(kept) < len(rows)
+    return replace(record, tables={**record.tables, "evaluation": kept})
+
+
+def waits(account: Any, stream: Any) -> None:
+    stream["orders"]["status"][Slot.ENTRY] = OrderStatus.RESTING
+
+
+def test_what_comes_of_an_entry_that_waited_at_the_start_is_carried(session: Played) -> None:
+    """It fills when the session has long begun, and keeps it out as any carried position."""
+    first, second = trades_of(session, 0)[:2]
+    record = missing_decision(session.record(), first.entry_time)
+    image = json.dumps(books(record.row.image, waits)).encode()
+    record = replace(record, row=replace(record.row, image=image))
+    found = compare_with_backtest(record, session.plan, TOLERANCES)
+    assert found.carried == 1
+    assert found.matched == len(trades_of(session, 0)) - 1
+    made = np.frombuffer(b"".join(row.record for row in trades_of(session, 0)), TRADE)
+    carried = Carried(record, session.plan, made, record.inputs[0].time_ms)
+    left = int(made["exit_time"][0])
+    for time, kept_out in ((left - 1, True), (left, False), (second.entry_time, False)):
+        row = RefusalRow("s1", time, 0, 1, Refusal.POSITION_OPEN.name.lower())
+        assert carried.kept_out(row) is kept_out
+
+
+def test_an_entry_that_waited_and_never_filled_keeps_out_until_the_next(session: Played) -> None:
+    first, why = trades_of(session, 0)[0], Refusal.POSITION_OPEN
+    record = session.record()
+    image = json.dumps(books(record.row.image, waits)).encode()
+    made = np.frombuffer(b"".join(row.record for row in trades_of(session, 0)), TRADE)
+    begun = replace(record, row=replace(record.row, image=image))
+    for start, is_carried in ((begun, True), (record, False)):
+        carried = Carried(start, session.plan, made, record.inputs[0].time_ms)
+        assert len(carried.own) == len(made)
+        for time, kept_out in ((first.entry_time - 1, is_carried), (first.entry_time, False)):
+            assert carried.kept_out(RefusalRow("s1", time, 0, 1, why.name.lower())) is kept_out
+
+
+LIMIT = Cast(plan=TradePlan(legs=((2.0, 1.0),), entry="limit", entry_wait_bars=5))
+
+
+def begun_again(scene: Scene, **rules: Any) -> tuple[Scene, SessionRow]:
+    """Another process goes on; the row of its session."""
+    again = scene.restart(begin=False, **rules)
+    row = session_row(again.session, settings(), MOMENT)
+    again.tick(1)
+    return again, row
+
+
+def carried_by(scene: Scene, row: SessionRow) -> tuple[Carried, Any]:
+    """What a session carried, and the trades that it made."""
+    rows = [row, *(each for command in scene.of(WriteJournal) for each in command.rows)]
+    record = record_of(rows)
+    data = b"".join(each.record for each in scene.rows(TradeRow))
+    made = np.frombuffer(data, TRADE)
+    [first, *_] = [each.time_ms for each in record.inputs if each.kind == BarsClosed.__name__]
+    return Carried(record, scene.plan, made, first // MINUTE_MS * MINUTE_MS - MINUTE_MS), made
+
+
+def leave_and_enter(scene: Scene) -> None:
+    """The position is closed; then the session makes a trade of its own."""
+    scene.now = scene.minute + 40_000
+    for turn in range(2):
+        scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
+        scene.settle()
+        assert scene.held() == 0.0
+        if turn == 0:
+            scene.bar()
+            scene.bar(ask=Ask())
+            fill_waiting(scene)
+
+
+def fill_waiting(scene: Scene) -> None:
+    [entry] = scene.venue.resting(Slot.ENTRY)
+    scene.now = scene.minute + 20_000
+    scene.venue.fill(entry.request.client_id, 100.0, now=scene.now)
+    scene.settle()
+    assert scene.held() == 1.0
+
+
+def check_carried(scene: Scene, row: SessionRow) -> None:
+    """Of both trades the first; it kept the session out until it was over, and no longer."""
+    carried, made = carried_by(scene, row)
+    assert len(made) == 2
+    assert carried.own["entry_time"].tolist() == made["entry_time"][1:].tolist()
+    left = int(made["exit_time"][0])
+    for time, kept_out in ((left - 1, True), (left, False)):
+        refused = RefusalRow("s2", time, 0, 1, Refusal.POSITION_OPEN.name.lower())
+        assert carried.kept_out(refused) is kept_out
+
+
+def test_a_limit_that_a_restarted_session_found_waiting() -> None:
+    scene = Scene(LIMIT)
+    scene.bar(ask=Ask())
+    again, row = begun_again(scene)
+    again.bar()
+    fill_waiting(again)
+    leave_and_enter(again)
+    check_carried(again, row)
+
+
+def test_a_limit_that_filled_while_the_session_was_down() -> None:
+    scene = Scene(LIMIT)
+    scene.bar(ask=Ask())
+    scene.venue.tells = False
+    [entry] = scene.venue.resting(Slot.ENTRY)
+    scene.now = scene.minute + 20_000
+    scene.venue.fill(entry.request.client_id, 100.0, now=scene.now)
+    scene.venue.tells = True
+    again, row = begun_again(scene, on_unprotected="protect")
+    assert again.held() == 1.0
+    leave_and_enter(again)
+    check_carried(again, row)
+
+
+def test_an_adopted_position_of_a_plan_that_waits() -> None:
+    """Also where the bar that it was adopted in is not the first that was acted on."""
+    scene = Scene(LIMIT)
+    scene.bar()
+    scene.venue.outside("BTCUSDT", 1, 1.0, now=scene.now)
+    again, row = begun_again(scene, on_unknown_position="adopt")
+    assert again.held() == 1.0
+    again.bar()
+    leave_and_enter(again)
+    check_carried(again, row)
+
+
+def test_an_adopted_position_that_is_open_still_keeps_out() -> None:
+    scene = Scene(LIMIT)
+    scene.bar()
+    scene.venue.outside("BTCUSDT", 1, 1.0, now=scene.now)
+    again, row = begun_again(scene, on_unknown_position="adopt")
+    again.bar(ask=Ask())
+    carried, made = carried_by(again, row)
+    assert len(made) == 0
+    [refused] = again.rows(RefusalRow)
+    assert refused.refusal == "position_open"
+    assert carried.kept_out(refused)
 
 
 def test_a_position_whose_end_is_not_told_ends_with_the_next_entry(session: Played) -> None:

@@ -1,10 +1,12 @@
 """What a session carried over from before, and what it was kept from by that.
 
-A session that goes on after a restart may begin with open positions, with cool-downs and with
-latches; a backtest begins with none of them, and trades where they kept the session out. Each
-reason is asked of what was carried alone, and only while that lasts:
+A session that goes on after a restart may begin with open positions, with entries that wait, with
+cool-downs and with latches; it may adopt what it finds at the venue. A backtest begins with none of
+them, and trades where they kept the session out. Each reason is asked of what was carried alone,
+and only while that lasts:
 
    a position      until it is closed: what it took (the stream, the symbol, margin, heat ...)
+   an entry        that waited, and what came of it, or until the stream entered anew
    a loss streak   while the pause would not be there by the session's own trades alone
    a losing stop   for as long as the revenge pause after it, unless the session had its own since
    entries         of the day that it began in, and of the hour before
@@ -24,11 +26,11 @@ from tercel.app.live.closes import ASKED_AT_A_CLOSE
 from tercel.app.live.parity import SessionRecord
 from tercel.app.live.plan import SessionPlan
 from tercel.core.breakers import DAY_MS, HOUR_MS, count_trade
-from tercel.core.codes import ExitReason, Refusal
+from tercel.core.codes import ExitReason, OrderStatus, Refusal, Slot
 from tercel.core.jit import new
 from tercel.core.records import ACCOUNT, PACE, PACE_STATE, STREAM, Records
 from tercel.domain.errors import DataError
-from tercel.domain.journal import BreakerRow, RefusalRow
+from tercel.domain.journal import BreakerRow, EvaluationRow, FillRow, RefusalRow
 
 BY_POSITIONS = (
     Refusal.MAX_POSITIONS,
@@ -71,7 +73,12 @@ class Carried:
         self._account = account
         self._streams = streams
         self._made = made[np.argsort(made["exit_time"], kind="stable")]
-        self._is_own = (self._made["entry_time"] > first_ms) & ~_was_open(self._made, streams)
+        self._entered_ms = _entered(record)
+        self._is_own = (
+            (self._made["entry_time"] > first_ms)
+            & ~_was_open(self._made, streams)
+            & self._was_decided()
+        )
         self._resumed_ms = min(
             (
                 row.time_ms
@@ -80,11 +87,11 @@ class Carried:
             ),
             default=math.inf,
         )
+        found = self._found(record)
         self._closed_ms = {
-            k: self._closed(k)
-            for k in np.flatnonzero(streams["position"]["quantity"] > 0.0).tolist()
+            k: self._closed(k) for k in range(len(streams)) if _was_busy(streams[k]) or k in found
         }
-        """When each carried position was closed, by its stream; inf: it is open still."""
+        """When each carried position or entry was over, by its stream; inf: it is there still."""
 
     @property
     def own(self) -> Records:
@@ -125,7 +132,29 @@ class Carried:
         if len(before):
             return max(map(_given_up, before))
         # Whoever closed it: the stream has not held it since it entered anew.
-        return float(min(self._made[of & self._is_own]["entry_time"].tolist(), default=math.inf))
+        own: list[int] = self._made[of & self._is_own]["entry_time"].tolist()
+        return min([*own, self._first_entered(k)])
+
+    def _first_entered(self, k: int) -> float:
+        """The close at which the session first decided to enter with stream `k`, ms; inf: none."""
+        return self._entered_ms.get(k, math.inf)
+
+    def _was_decided(self) -> Any:
+        """Which of the trades began after the session had decided to enter with their streams: all
+        others came of an entry that waited already, or were adopted.
+        """
+        since = [self._first_entered(k) for k in self._made["stream"].tolist()]
+        return self._made["entry_time"] >= np.array(since, np.float64)
+
+    def _found(self, record: SessionRecord) -> set[int]:
+        """Streams that were filled before the session had decided to enter with them."""
+        return {
+            row.stream
+            for row in record.tables["fill"]
+            if isinstance(row, FillRow)
+            and row.slot == Slot.ENTRY.name.lower()
+            and row.time_ms < self._first_entered(row.stream)
+        }
 
     def _paces(self, k: int) -> tuple[tuple[Any, Any, Any], ...]:
         """(settings, state at the start, which trades count) of the account and of a stream."""
@@ -182,6 +211,21 @@ def _was_open(made: Records, streams: Records) -> Any:
     """
     positions = streams["position"][made["stream"]]
     return (positions["quantity"] > 0.0) & (positions["entry_time"] == made["entry_time"])
+
+
+def _was_busy(stream: Any) -> bool:
+    """Whether a stream held a position, or an entry of it waited."""
+    waits = stream["orders"]["status"][Slot.ENTRY] != OrderStatus.EMPTY
+    return bool(stream["position"]["quantity"] > 0.0 or waits)
+
+
+def _entered(record: SessionRecord) -> dict[int, int]:
+    """The first close at which each stream decided to enter, ms; none where it never did."""
+    found: dict[int, int] = {}
+    for row in record.tables["evaluation"]:
+        if isinstance(row, EvaluationRow) and row.decision == "entered":
+            found[row.stream] = min(row.time_ms, found.get(row.stream, row.time_ms))
+    return found
 
 
 def _given_up(trade: Any) -> float:
