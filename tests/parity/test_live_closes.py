@@ -116,7 +116,7 @@ def lived(found: SessionRecord) -> Trades:
 def backtest_of(world: JournaledWorld, found: SessionRecord) -> Trades:
     """The backtest of the bars it was shown; what the end of the data closed is left out."""
     seen = _Seen(found, world.plan)
-    specs, _ = seen.specs(world.plan)
+    specs, _ = seen.specs(world.plan, {})
     trades = simulate(specs, world.plan.account).trades
     return told(trades[trades["exit_reason"] != ExitReason.END_OF_DATA])
 

@@ -35,6 +35,7 @@ from tercel.domain.journal import (
     JournalRow,
     RefusalRow,
     SessionRow,
+    SignalRow,
     TradeRow,
 )
 from tercel.domain.session_state import KernelImage, SessionState
@@ -94,14 +95,22 @@ def told(
     carried_until: int | None = None,
     exit_reason: ExitReason = ExitReason.STOP,
     breakers: tuple[JournalRow, ...] = (),
+    every_signal: bool = False,
 ) -> TradeParity:
     """Parity where the trade `which` was refused instead, with these books at the start.
 
-    `carried_until`: the first trade was carried over, and closed then.
+    `carried_until`: the first trade was carried over, and closed then. `every_signal`: and so was
+    every signal until the next trade began, as while something lasts.
     """
     record = session.record()
     rows = trades_of(session, 0)
-    refused = RefusalRow("s1", rows[which].entry_time, 0, rows[which].side, reason.name.lower())
+    begun, next_ms = rows[which].entry_time, rows[which + 1].entry_time
+    signals = [row for row in record.tables["signal"] if isinstance(row, SignalRow)]
+    refused = tuple(
+        RefusalRow("s1", row.time_ms, 0, row.side, reason.name.lower())
+        for row in signals
+        if begun <= row.time_ms < (next_ms if every_signal else begun + 1)
+    )
     kept = [row for row in rows if row is not rows[which]]
     if carried_until is not None:
         made = np.frombuffer(bytearray(rows[0].record), TRADE)
@@ -119,7 +128,7 @@ def told(
         **record.tables,
         "trade": tuple(kept),
         "evaluation": decided,
-        "refusal": (refused,),
+        "refusal": refused,
         "breaker": breakers,
     }
     image = json.dumps(books(record.row.image, change)).encode()
@@ -330,7 +339,7 @@ def test_an_adopted_position_that_is_open_still_keeps_out() -> None:
 
 def test_a_position_whose_end_is_not_told_ends_with_the_next_entry(session: Played) -> None:
     why = Refusal.POSITION_OPEN
-    check(told(session, why, holds, which=0), kept_out=True, why=why)
+    check(told(session, why, holds, which=0, every_signal=True), kept_out=True, why=why)
     check(told(session, why, holds, which=2), kept_out=False, why=why)
 
 
@@ -402,6 +411,10 @@ def test_a_session_that_goes_on_in_a_cool_down(session: Played, why: Refusal) ->
     assert {each.why for each in kept} == {why.name.lower()}
     assert all(each.entry_time < start + PAUSE_MS for each in kept)
     assert found.kept_out == len(kept)
+    # What follows is in both: the backtest is not kept out of it by trades that it alone made.
+    assert found.missed_fraction == 0.0
+    assert found.matched == len(found.trades) - len(kept) > 0
+    assert found.is_within
     flat = compare_with_backtest(
         replace(record, row=replace(record.row, image=session.first.image)),
         went_on.plan,
@@ -422,7 +435,8 @@ def test_a_pause_that_its_own_losses_made_is_its_own(session: Played) -> None:
             account["pace"]["loss_streak_pause_ms"] = 4 * PAUSE_MS
             account["pace_state"]["losses"] = 1
 
-        check(told(session, why, streak, which=1), kept_out=kept_out, why=why)
+        found = told(session, why, streak, which=1, every_signal=True)
+        check(found, kept_out=kept_out, why=why)
     check(told(session, why, which=1), kept_out=False, why=why)
 
 

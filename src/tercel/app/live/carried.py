@@ -99,6 +99,14 @@ class Carried:
         own: Records = self._made[self._is_own]
         return own
 
+    def silent(self, record: SessionRecord) -> dict[int, set[int]]:
+        """The closes at which a signal of each stream was refused for what was carried, ms."""
+        found: dict[int, set[int]] = {}
+        for row in record.tables["refusal"]:
+            if isinstance(row, RefusalRow) and self.kept_out(row):
+                found.setdefault(row.stream, set()).add(row.time_ms)
+        return found
+
     def kept_out(self, row: RefusalRow) -> bool:
         """Whether a signal was refused for what was carried, and nothing else."""
         reason, k, time = _CARRIABLE_BY_NAME.get(row.refusal), row.stream, row.time_ms

@@ -22,10 +22,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tercel.app.backtest import StreamSpec, simulate
 from tercel.app.live.carried import Carried
@@ -155,17 +157,24 @@ def compare_with_backtest(
     that saw no bars, StrategyError.
     """
     seen = _Seen(record, plan)
-    specs, numbers = seen.specs(plan)
     limits = replace(plan.account, start_quote=seen.start_quote(record))
-    result = simulate(specs, limits, progress=progress)
-    simulated = result.trades.copy()
-    simulated["stream"] = np.array(numbers, np.int64)[simulated["stream"]]
+
+    def simulated(silent: Mapping[int, set[int]]) -> Records:
+        specs, numbers = seen.specs(plan, silent)
+        trades = simulate(specs, limits, progress=progress).trades.copy()
+        trades["stream"] = np.array(numbers, np.int64)[trades["stream"]]
+        return trades
+
     made = _session_trades(record)
     carried = Carried(record, plan, made, seen.first_ms)
-    own = carried.own
-    trades, left_open = _Matching(record, plan, seen, carried).match(own, simulated)
+    own, matching = carried.own, _Matching(record, plan, seen, carried)
+    # What the session was kept out of would keep the backtest out of what came after it.
+    silent = carried.silent(record)
+    trades, left_open = matching.match(own, simulated(silent))
+    if silent:
+        trades += matching.kept_out(simulated({}))
     return TradeParity(
-        tuple(trades),
+        tuple(sorted(trades, key=lambda each: (each.entry_time, each.stream))),
         carried=len(made) - len(own),
         left_open=left_open,
         tolerance_r=tolerances.tolerance_r,
@@ -219,10 +228,13 @@ class _Seen:
         kept = account_at_start(record.row)
         return kept if math.isnan(self.wallet_quote) else self.wallet_quote
 
-    def specs(self, plan: SessionPlan) -> tuple[tuple[StreamSpec, ...], list[int]]:
+    def specs(
+        self, plan: SessionPlan, silent: Mapping[int, set[int]]
+    ) -> tuple[tuple[StreamSpec, ...], list[int]]:
         """A stream of the backtest for each whose series has bars, and its number in the session.
 
-        Bars that the session did not act on are there for the strategies alone.
+        Bars that the session did not act on are there for the strategies alone. A stream asks for
+        no entry at the closes of `silent`, by its number.
         """
         series: dict[int, tuple[BarSeries, Records]] = {}
         for row, (key, found) in enumerate(zip(plan.series, self._bars, strict=True)):
@@ -234,7 +246,9 @@ class _Seen:
         for number, stream in enumerate(plan.streams):
             if stream.series in series:
                 shown, known = series[stream.series]
-                strategy = _quiet_before(stream.strategy, self.first_ms)
+                closes = np.array(sorted(silent.get(number, ())), np.int64)
+                opens = closes - plan.bar_ms
+                strategy = _quiet_before(_quiet_at(stream.strategy, opens), self.first_ms)
                 made = StreamSpec(
                     stream.label, strategy, stream.values, shown, stream.settings, known
                 )
@@ -254,6 +268,16 @@ def _quiet_before(strategy: Strategy, time_ms: int) -> Strategy:
                 out[name][early] = 0
 
     return replace(strategy, signals=signals)
+
+
+def _quiet_at(strategy: Strategy, opens: npt.NDArray[np.int64]) -> Strategy:
+    """The same strategy, which asks for no entry at the close of bars that opened then."""
+
+    def signals(state: Any, bars: Any, contexts: Any, params: Any, out: Any) -> None:
+        strategy.signals(state, bars, contexts, params, out)
+        out["side"][np.isin(bars["open_time"], opens)] = 0
+
+    return replace(strategy, signals=signals) if len(opens) else strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +322,12 @@ class _Matching:
                     found.append(self._missed(trade))
             alone = sorted(set(range(len(ours))) - set(pairs.values()))
             found += [self._extra(ours[at]) for at in alone]
-        return sorted(found, key=lambda each: (each.entry_time, each.stream)), left_open
+        return found, left_open
+
+    def kept_out(self, simulated: Records) -> list[TradeDifference]:
+        """Those of the backtest's that the session was kept out of by what it carried over."""
+        told = [self._missed(trade) for trade in simulated]
+        return [each for each in told if each.is_kept_out]
 
     def _window_ms(self, stream: int) -> int:
         """How far apart the same entry may be filled: a bar, or as long as a limit is waited

@@ -226,9 +226,11 @@ def _show_outcome(traded: TradeParity) -> None:
     screen = terminal.console()
     equal = sum(not each.quote for each in traded.trades)
     alone = len(traded.trades) - traded.matched - traded.kept_out
+    different = traded.matched - equal
+    within = f" (by {traded.tolerance_r:g} R at most)" if different and not traded.beyond else ""
     text = (
-        f"trades: {len(traded.trades):,}, {equal:,} of them equal, {traded.matched - equal:,} "
-        f"different, {alone:,} made by one alone ({traded.missed_fraction:.1%}, "
+        f"trades: {len(traded.trades):,}, {equal:,} of them equal, {different:,} "
+        f"different{within}, {alone:,} made by one alone ({traded.missed_fraction:.1%}, "
         f"{traded.missed_fraction_max:.1%} tolerated)"
     )
     if traded.kept_out:
