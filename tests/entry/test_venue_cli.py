@@ -65,17 +65,36 @@ def test_it_plays_bars_to_their_end_and_says_what_became_of_the_account(
     with pytest.raises(SystemExit):
         main(["data", "synth", "ODDUSDT", "--days", "2", "--start", "2024-01-01"])
     plan = tmp_path / "plan.yaml"
-    plan.write_text("faults: [{what: C7, when: {nth: 1}}]", encoding="utf-8")
+    faults = "faults: [{what: C7, when: {nth: 1}}, {what: O1, when: {nth: 9}}]"
+    plan.write_text(faults, encoding="utf-8")
     capsys.readouterr()
     code, printed = run(
         capsys, "--data", "lake", "--venue", "synthetic", "--symbols", "oddusdt", "--port", "0",
         "--from", "2024-01-02T23:50", "--speed", "10000", "--faults", str(plan), "--dates", "data",
     )  # fmt: skip
     assert code == 0
-    for part in ("ODDUSDT", "API key", "127.0.0.1", "C7", "the bars have run out; wallet 10100.00"):
+    for part in (
+        *("ODDUSDT", "API key", "TERCEL_BINANCE_API_SECRET", "127.0.0.1"),
+        *("the bars have run out; wallet 10100.00", "faults that struck: C7 1", "never: O1"),
+    ):
         assert part in printed
     [struck] = [line for line in printed.splitlines() if " fault C7 " in line]
     assert re.fullmatch(r"23:5\d:\d\d fault C7 a deposit, withdrawal or transfer", struck.rstrip())
+
+
+def test_bars_that_the_lake_does_not_have_are_met_with_those_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["data", "synth", "BTCUSDT", "--days", "2", "--start", "2024-01-01"])
+    capsys.readouterr()
+    for venue, symbol, told in (
+        ("binance-usdm", "BTCUSDT", "of BTCUSDT it has synthetic"),
+        ("synthetic", "BTCUSTD", "did you mean BTCUSDT?"),
+    ):
+        code, printed = run(capsys, "--data", "lake", "--venue", venue, "--symbols", symbol)
+        assert (code, told in printed) == (2, True), printed
 
 
 @pytest.mark.slow

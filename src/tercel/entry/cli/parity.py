@@ -124,6 +124,7 @@ def _show(record: SessionRecord, decided: DecisionParity, traded: TradeParity) -
         f"{decided.compared.get(name, 0):,} {name}s"
         for name in ("evaluation", "signal", "refusal", "intent", "trade")
     )
+    counts += " of all accounts"
     if decided.is_equal:
         screen.print(
             f"decisions: all the same ({decided.inputs:,} inputs: {counts})", style="green"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("binance",)
 NOT_BUILT = ("bybit", "bitget")
+BINANCE = "binance-usdm"
 DATA = ("lake", "synthetic")
 DATES = ("now", "data")
 HISTORY_DAYS = 30
@@ -134,12 +135,16 @@ def _from_lake(
 ) -> tuple[int, Mapping[str, Records]]:
     """The first minute and the bars, up to a month before it included. Raises UserError."""
     from tercel import bootstrap
+    from tercel.app.series_choice import matching
     from tercel.domain.bars import VENUES, SeriesKey
     from tercel.domain.times import DAY_MS, parse_time
 
     if venue not in VENUES:
         raise UserError(f"--venue {venue}: not one of {', '.join(VENUES)}")
     store = bootstrap.open_lake(settings)
+    there = store.keys()
+    for name in names:
+        matching(there, name, venue, SeriesKey(venue, name).timeframe)  # says what there is instead
     keys = [SeriesKey(venue, name) for name in names]
     first_ms = max(store.info(key).first_time for key in keys)
     start_ms = first_ms + DAY_MS if start is None else parse_time(start, name="--from")
@@ -248,6 +253,7 @@ def _serve(settings: Settings, order: VenueOrder, place: Place, *, is_redated: b
 
 def _welcome(served: Served, venue: Venue, order: VenueOrder) -> list[str]:
     """Where it is, and what opens it."""
+    from tercel.adapters.ccxt.keys import VARIABLES
     from tercel.domain.times import format_time
 
     keys = venue.settings.credentials
@@ -258,6 +264,7 @@ def _welcome(served: Served, venue: Venue, order: VenueOrder) -> list[str]:
         f"requests      ws://{served.address}/ws-fapi/v1",
         f"API key       {keys.key}",
         f"API secret    {keys.secret}",
+        f"for Tercel    {' and '.join(VARIABLES[BINANCE])}, in the environment or in .env",
         f"venue's time  {format_time(served.clock.now_ms())} UTC, bars until "
         f"{format_time(venue.end_ms)}",
     ]
@@ -274,4 +281,7 @@ def _farewell(venue: Venue, why: str) -> list[str]:
     if state.watch.plan.faults:
         struck = ", ".join(f"{code} {count}" for code, count in sorted(state.watch.hits.items()))
         lines.append(f"faults that struck: {struck or 'none'}")
+        planned = sorted({fault.what for fault in state.watch.plan.faults} - set(state.watch.hits))
+        if planned:
+            lines.append(f"never: {', '.join(planned)}")
     return lines
