@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from tests.entry.conftest import Run
 from tests.lakes import HOURS
-from tests.market_data import JIT
+from tests.market_data import JIT, once
 
 from tercel.app.strategies import load_strategy
 from tercel.domain.errors import UserError
@@ -42,6 +42,7 @@ def test_a_backtest_writes_its_run_folder(run: Run, tmp_path: Path) -> None:
     assert stats["statistics"]["trades"] == len(trades)
 
 
+@once
 def test_the_same_input_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     found = []
     for name in ("one", "two"):
@@ -63,6 +64,7 @@ def test_several_symbols_trade_one_account(run: Run, tmp_path: Path) -> None:
     assert [each.name for each in (tmp_path / "runs").iterdir()] == ["ledger.jsonl"]
 
 
+@once
 def test_compare_adds_swing_and_buy_and_hold(run: Run, tmp_path: Path) -> None:
     code, printed, _ = run("backtest three_r BTCUSDT --compare")
     assert code == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.entry.conftest import Run
+from tests.market_data import once
 from tests.walks import QUICK, SHORT
 
 from tercel.adapters.report.walk_log import TrialFile
@@ -51,6 +52,7 @@ def test_a_walk_prints_its_folds_and_writes_its_folder(run: Run, tmp_path: Path)
     assert "fast_len" not in stream["params"]
 
 
+@once
 def test_a_walk_that_was_stopped_goes_on(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_walk_that_was_stopped_goes_on(
     assert len(list((tmp_path / "stopped").iterdir())) == 1, "the log is gone"
 
 
+@once
 def test_workers_and_no_report(run: Run, tmp_path: Path) -> None:
     code, printed, _ = run(*LINE, "--workers", "1", "--no-report", "--fresh", "--cash", "5000")
     assert code == 0
