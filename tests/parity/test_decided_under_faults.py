@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.app.live.journals import MOMENT, record_of
 from tests.desk import JIT
+from tests.market_data import BOUNDS_CHECKED
 from tests.parity.live_cases import settings
 from tests.simulation.oracle import Oracle
 from tests.simulation.runs import plan_of
@@ -19,6 +20,10 @@ from tercel.app.live.session_row import session_row
 from tercel.domain.commands import Command, WriteJournal
 from tercel.domain.events import Event
 from tercel.domain.journal import JournalRow
+
+pytestmark = pytest.mark.skipif(
+    BOUNDS_CHECKED, reason="sessions call the kernels of the other tests, and are mostly Python"
+)
 
 SEEDS = (0, 2, 3) if JIT else (2,)
 HOURS = 2.0 if JIT else 0.5

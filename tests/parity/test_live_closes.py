@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.app.live.journals import record_of
 from tests.desk import JIT
+from tests.market_data import BOUNDS_CHECKED
 from tests.parity.test_decided_under_faults import JournaledWorld
 from tests.simulation.market import MINUTE_MS
 from tests.simulation.oracle import Oracle
@@ -30,6 +31,10 @@ from tercel.domain.events import BarsClosed, Filled
 from tercel.domain.journal import FillRow, IntentRow, SessionRow, TradeRow
 from tercel.domain.live_settings import ParitySettings
 from tercel.domain.orders import OrderSnapshot
+
+pytestmark = pytest.mark.skipif(
+    BOUNDS_CHECKED, reason="sessions call the kernels of the other tests, and are mostly Python"
+)
 
 MINUTES = 180 if JIT else 40
 LATENCY_MS = (300, 450)

@@ -75,6 +75,7 @@ def test_no_strategy_looks_ahead(name: str) -> None:
     assert not strategy.is_filter or np.isfinite(said["score"]).any()
 
 
+@pytest.mark.skipif(not JIT, reason="plain Python signals the same (test_kernel.py)")
 @pytest.mark.real_data
 @pytest.mark.slow
 @pytest.mark.parametrize("name", built_in_names())
