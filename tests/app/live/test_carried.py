@@ -312,12 +312,17 @@ def test_a_limit_that_filled_while_the_session_was_down() -> None:
     check_carried(again, row)
 
 
-def test_an_adopted_position_of_a_plan_that_waits() -> None:
-    """Also where the bar that it was adopted in is not the first that was acted on."""
+def adopted() -> tuple[Scene, SessionRow]:
+    """A session that found a position at the venue and took it for its own; its row."""
     scene = Scene(LIMIT)
     scene.bar()
     scene.venue.outside("BTCUSDT", 1, 1.0, now=scene.now)
-    again, row = begun_again(scene, on_unknown_position="adopt")
+    return begun_again(scene, on_unknown_position="adopt")
+
+
+def test_an_adopted_position_of_a_plan_that_waits() -> None:
+    """Also where the bar that it was adopted in is not the first that was acted on."""
+    again, row = adopted()
     assert again.held() == 1.0
     again.bar()
     leave_and_enter(again)
@@ -325,10 +330,7 @@ def test_an_adopted_position_of_a_plan_that_waits() -> None:
 
 
 def test_an_adopted_position_that_is_open_still_keeps_out() -> None:
-    scene = Scene(LIMIT)
-    scene.bar()
-    scene.venue.outside("BTCUSDT", 1, 1.0, now=scene.now)
-    again, row = begun_again(scene, on_unknown_position="adopt")
+    again, row = adopted()
     again.bar(ask=Ask())
     carried, made = carried_by(again, row)
     assert len(made) == 0

@@ -247,8 +247,7 @@ class _Seen:
             if stream.series in series:
                 shown, known = series[stream.series]
                 closes = np.array(sorted(silent.get(number, ())), np.int64)
-                opens = closes - plan.bar_ms
-                strategy = _quiet_before(_quiet_at(stream.strategy, opens), self.first_ms)
+                strategy = _quiet(stream.strategy, self.first_ms, closes - plan.bar_ms)
                 made = StreamSpec(
                     stream.label, strategy, stream.values, shown, stream.settings, known
                 )
@@ -257,27 +256,19 @@ class _Seen:
         return tuple(specs), numbers
 
 
-def _quiet_before(strategy: Strategy, time_ms: int) -> Strategy:
-    """The same strategy, whose signals before a moment nobody hears."""
+def _quiet(strategy: Strategy, before_ms: int, opens: npt.NDArray[np.int64]) -> Strategy:
+    """The same strategy, whose signals before a moment nobody hears, and which asks for no entry at
+    the close of the bars that opened at `opens`.
+    """
 
     def signals(state: Any, bars: Any, contexts: Any, params: Any, out: Any) -> None:
         strategy.signals(state, bars, contexts, params, out)
-        early = bars["open_time"] < time_ms
-        if early.any():
-            for name in ("side", "exit_long", "exit_short"):
-                out[name][early] = 0
+        early = bars["open_time"] < before_ms
+        out["side"][early | np.isin(bars["open_time"], opens)] = 0
+        out["exit_long"][early] = 0
+        out["exit_short"][early] = 0
 
     return replace(strategy, signals=signals)
-
-
-def _quiet_at(strategy: Strategy, opens: npt.NDArray[np.int64]) -> Strategy:
-    """The same strategy, which asks for no entry at the close of bars that opened then."""
-
-    def signals(state: Any, bars: Any, contexts: Any, params: Any, out: Any) -> None:
-        strategy.signals(state, bars, contexts, params, out)
-        out["side"][np.isin(bars["open_time"], opens)] = 0
-
-    return replace(strategy, signals=signals) if len(opens) else strategy
 
 
 @dataclass(frozen=True, slots=True)
