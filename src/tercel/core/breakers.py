@@ -427,8 +427,7 @@ def roll(account: Any, time: int) -> None:
         account.hour_equity[place] = account.equity_quote
         account.hour_time[place] = time
         account.hours += 1
-        if account.limits.loss_24h_fraction_max > 0.0:
-            account.day_ago_equity = equity_at(account, time - DAY_MS)
+        account.day_ago_equity = equity_at(account, time - DAY_MS)
         if account.hours == 1:
             account.session_equity = account.equity_quote
     if time >= account.day_end:

@@ -65,7 +65,7 @@ def explained(place: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (SQLAlchemyError, OSError, OverflowError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, OverflowError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         # The first line alone: what follows is the statement with its values.
         why = without_password(str(cause)).partition("\n")[0].strip() or type(cause).__name__

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Dialect, select
 
 from tercel.adapters.sql_journal.addresses import (
     explained,
@@ -29,7 +29,7 @@ from tercel.domain.errors import StorageError, UserError
 from tercel.domain.journal import TABLES, JournalRow
 
 
-def inserts_of(connection: Connection) -> dict[type[JournalRow], str]:
+def inserts_of(dialect: Dialect) -> dict[type[JournalRow], str]:
     """The INSERT of each kind of row as the database's driver takes it, values in the order of the
     fields.
 
@@ -39,9 +39,7 @@ def inserts_of(connection: Connection) -> dict[type[JournalRow], str]:
     # Inline: nobody asks for the number of the new row.
     return {
         kind: str(
-            table.insert()
-            .inline()
-            .compile(dialect=connection.dialect, column_keys=list(kinds_of[kind]))
+            table.insert().inline().compile(dialect=dialect, column_keys=list(kinds_of[kind]))
         )
         for kind, table in tables.items()
     }
@@ -60,7 +58,7 @@ class SqlJournal:
         self._create = create
         self._database: Database | None = None
         self._inserts: dict[type[JournalRow], str] = {}
-        """As `inserts_of` makes them, once the journal is open."""
+        """As `inserts_of` makes them, once something was written."""
         self._opening = asyncio.Lock()
         self._is_closed = False
 
@@ -73,17 +71,14 @@ class SqlJournal:
         groups: dict[type[JournalRow], list[JournalRow]] = {}
         for row in rows:
             groups.setdefault(type(row), []).append(row)
-        values = {kind: values_of(group) for kind, group in groups.items()}
-        if not values:
+        if not groups:
             return
-
-        def insert(connection: Connection) -> None:
-            for kind, each in values.items():
-                connection.exec_driver_sql(self._inserts[kind], each)
-
         database = await self._open()
+        self._inserts = self._inserts or inserts_of(database.dialect)
         with explained(self.place, "written"):
-            await database.run(insert)
+            await database.add(
+                [(self._inserts[kind], values_of(group)) for kind, group in groups.items()]
+            )
 
     async def read(
         self, table: str, session_id: str | None = None, *, limit: int | None = None
@@ -145,7 +140,6 @@ class SqlJournal:
         # Whoever only reads makes no hypertables, and is not told about them.
         if self._create and not is_file(self._url):
             await use_hypertables(database, self.place)
-        self._inserts = await database.run(inserts_of)
 
     def _absent(self) -> UserError:
         return UserError(

@@ -40,6 +40,7 @@ class SqliteStateStore:
         self._connection: sqlite3.Connection | None = None
         self._kept: SessionState | None = None
         """What the file surely holds; None: it is not known."""
+        self._writing = asyncio.Lock()
         self._is_closed = False
 
     async def read_full_snapshot(self) -> StateRead:
@@ -51,7 +52,11 @@ class SqliteStateStore:
 
         Raises StorageError, DataError when the file turns out damaged; then nothing was kept.
         """
-        await self._in_thread(lambda: self._write(state))
+        async with self._writing:
+            # Not in the thread: it would fight for the interpreter with what goes on meanwhile.
+            texts, self._kept = encode(state, self._kept), None
+            await self._in_thread(lambda: self._write(texts))
+            self._kept = state
 
     async def close(self) -> None:
         """Close the file; it stays."""
@@ -87,11 +92,9 @@ class SqliteStateStore:
         self._kept = None if read.missing else read.state
         return read
 
-    def _write(self, state: SessionState) -> None:
-        texts = encode(state, self._kept)
+    def _write(self, texts: dict[str, str]) -> None:
         rows = [(f"{NAMESPACE}:{name}", text) for name, text in texts.items()]
         connection = self._open()
-        self._kept = None
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(
@@ -104,7 +107,6 @@ class SqliteStateStore:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._kept = state
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,12 @@ def labels_of(plan: SessionPlan) -> tuple[str, ...]:
         f"{stream.label.timeframe}"
         for stream in plan.streams
     )
+
+
+@cache
+def _date_of(day: int) -> str:
+    """YYYY-MM-DD of a day since 1970."""
+    return f"{to_datetime(day * breakers.DAY_MS):%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +101,22 @@ class KeptMoment:
         frame, figures, now_ms = self.frame, self.figures, self.now_ms
         account = np.frombuffer(self.account, ACCOUNT)  # one row: its fields are read as arrays
         pace = account["pace_state"]
-        pnl_24h = 0.0  # whether or not its kill switch is on
+        today = now_ms // breakers.DAY_MS
+        pnl_24h = 0.0
         if account["hours"].item() > 0:
-            day_ago = breakers.equity_at(account[0], now_ms - breakers.DAY_MS)
-            pnl_24h = account["equity_quote"].item() - float(day_ago)
+            pnl_24h = account["equity_quote"].item() - account["day_ago_equity"].item()
         orders = tuple(SavedOrder(*fields) for fields in self.orders)
         return replace(
             frame.base,
             automation_enabled=self.automation,
             mode=frame.mode,
-            active_position=active_positions(frame.plan, self.streams, orders),
+            active_position=active_positions(frame.plan, self.streams, orders)
+            if account["open_positions"].item()
+            else (),
             account_balance=account["cash_quote"].item(),
             rolling_24h_pnl=pnl_24h,
-            daily_trade_count=int(breakers.trades_today(pace[0], now_ms)),
-            daily_trade_date=f"{to_datetime(now_ms):%Y-%m-%d}",
+            daily_trade_count=pace["trades_today"].item() if pace["day"].item() == today else 0,
+            daily_trade_date=_date_of(today),
             consecutive_losses=pace["losses"].item(),
             cooldown_until=pace["pause_until"].item(),
             ghost_pnl=figures.ghost_pnl,

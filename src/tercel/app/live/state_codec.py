@@ -14,7 +14,7 @@ import json
 import math
 import operator
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum, StrEnum
 from functools import cache
@@ -35,6 +35,8 @@ UNSET_IS_MISSING = frozenset({"automation_enabled"})
 _ODD_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """Numbers that JSON does not have."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 SHOWN_CHARACTERS_MAX = 60
 """Of a wrong value in an error."""
 
@@ -45,10 +47,8 @@ def encode(state: SessionState, before: SessionState | None = None) -> dict[str,
     Raises TypeError for a value that is not of its field's type: it would not be read back.
     """
     return {
-        name: json.dumps(
-            _plain(value, kind, name), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        )
-        for name, kind in _hints(SessionState).items()
+        name: _JSON.encode(plain(value, name))
+        for name, plain in _fields_to_plain(SessionState)
         for value in [getattr(state, name)]
         if before is None or _differs(value, getattr(before, name))
     }
@@ -119,33 +119,53 @@ def _optional(kind: Any) -> Any:
 
 # --- to JSON --------------------------------------------------------------------------------------
 
+_ToPlain = Callable[[Any, str], Any]
+"""Makes a value what JSON has; the text says where it stands, for errors."""
 
-def _plain(value: Any, kind: Any, at: str) -> Any:
-    """`value`, which is of type `kind`, as what JSON has."""
+
+@cache
+def _fields_to_plain(kind: type) -> tuple[tuple[str, _ToPlain], ...]:
+    return tuple((name, _to_plain(each)) for name, each in _hints(kind).items())
+
+
+@cache
+def _to_plain(kind: Any) -> _ToPlain:
+    """How a value of type `kind` becomes what JSON has. Types are looked through once: a state is
+    written between a bar's close and its order.
+    """
     if (inner := _optional(kind)) is not None:
-        return None if value is None else _plain(value, inner, at)
+        plain = _to_plain(inner)
+        return lambda value, at: None if value is None else plain(value, at)
     if get_origin(kind) is tuple:
-        inner = get_args(kind)[0]
-        if inner is str:  # thousands of trade ids
-            return [_checked(each, str, at) for each in value]
-        return [_plain(each, inner, f"{at}[{number}]") for number, each in enumerate(value)]
+        return _tuple_to_plain(get_args(kind)[0])
     if is_dataclass(kind):
-        hints = _hints(cast("type", kind))
-        return {
-            name: _plain(getattr(value, name), each, f"{at}.{name}") for name, each in hints.items()
+        record = _fields_to_plain(cast("type", kind))
+        return lambda value, at: {
+            name: plain(getattr(value, name), f"{at}.{name}") for name, plain in record
         }
     if kind is int:
-        return operator.index(_checked(value, None, at))
+        return lambda value, at: operator.index(_checked(value, None, at))
     if kind is float:
-        number = float(_checked(value, None, at))
-        return number if math.isfinite(number) else str(number)
+        return _float_to_plain
     if kind is bytes:
-        return base64.b64encode(value).decode("ascii")
+        return lambda value, _at: base64.b64encode(value).decode("ascii")
     if issubclass(kind, StrEnum):
-        return kind(value).value
+        return lambda value, _at: kind(value).value
     if issubclass(kind, Enum):
-        return kind(value).name.lower()
-    return _checked(value, kind, at)
+        return lambda value, _at: kind(value).name.lower()
+    return lambda value, at: _checked(value, kind, at)
+
+
+def _tuple_to_plain(inner: Any) -> _ToPlain:
+    if inner is str:  # thousands of trade ids
+        return lambda value, at: [_checked(each, str, at) for each in value]
+    plain = _to_plain(inner)
+    return lambda value, at: [plain(each, f"{at}[{number}]") for number, each in enumerate(value)]
+
+
+def _float_to_plain(value: Any, at: str) -> float | str:
+    number = float(_checked(value, None, at))
+    return number if math.isfinite(number) else str(number)
 
 
 def _checked(value: Any, kind: type | None, at: str) -> Any:
