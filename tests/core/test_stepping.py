@@ -13,9 +13,9 @@ from tests.market_data import invented_bars
 from tercel.app.arena import default_strategies
 from tercel.app.signals import quiet_signals, unknown_context
 from tercel.app.strategies import Strategy, load_strategy
-from tercel.core.jit import new
-from tercel.core.records import MINUTE, Records
-from tercel.core.stepping import Crew, compiled_for, step_each_of
+from tercel.core.jit import address_of, kernel, new
+from tercel.core.records import BAR, CONTEXT, MINUTE, SIGNAL, Records
+from tercel.core.stepping import Crew, step_each, step_each_of
 
 BARS = 400 if JIT else 60
 STREAMS = 3
@@ -142,8 +142,11 @@ def test_a_step_in_plain_python_is_looped_over_in_plain_python() -> None:
 @pytest.mark.skipif(not JIT, reason="the JIT is off: nothing is compiled")
 def test_the_loop_is_found_in_the_cache() -> None:
     """A plain function as an argument would be compiled anew in every process."""
-    crew = crew_of(load_strategy("three_r"))
-    compiled_for(crew)  # there is one now
-    again: Any = compiled_for(crew)
+    strategy = load_strategy("three_r")
+    crew, minute, said = crew_of(strategy), minutes(1)[0], quiet_signals(STREAMS)
+    records = crew.states.dtype, BAR, CONTEXT, crew.params.dtype, SIGNAL
+    for _ in range(2):  # the first one leaves it there
+        again: Any = kernel(step_each)
+        again(address_of(strategy.step, *records), crew, minute, said, len(strategy.reasons))
     assert sum(again.stats.cache_hits.values()) == 1
     assert not again.stats.cache_misses

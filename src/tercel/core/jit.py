@@ -28,7 +28,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
-from numba import types
+from numba import extending, types
+from numba.core import cgutils
 
 settings: Any = numba.config
 """numba builds its configuration at run time: no type checker sees its fields."""
@@ -77,37 +78,52 @@ def kernel(function: F) -> F:
     return cast("F", numba.njit(cache=True, nogil=True, boundscheck=checked)(function))
 
 
-class kinds:  # noqa: N801 (a drawer of names, read as `kinds.rows(BAR)`)
-    """What a kernel of one signature takes and gives, out of dtypes."""
+def address_of(function: Callable[..., Any], *records: np.dtype[Any]) -> int:
+    """Where the machine code of a kernel of such records is, for `call`; it is compiled if need be.
 
-    number = types.int64
-    numbers = types.Array(types.int64, 1, "C")
-
-    @staticmethod
-    def rows(dtype: np.dtype[Any]) -> Any:
-        """An array of records."""
-        return types.Array(numba.from_dtype(dtype), 1, "C")
-
-    @staticmethod
-    def function(*records: np.dtype[Any]) -> Any:
-        """A kernel of such records that returns nothing."""
-        return types.FunctionType(types.void(*(numba.from_dtype(dtype) for dtype in records)))
-
-    @staticmethod
-    def named(of: type[tuple[Any, ...]], *fields: Any) -> Any:
-        """A NamedTuple of such fields."""
-        return cast("Any", types).NamedTuple(fields, of)
-
-
-def kernel_of(given: Any, *taken: Any) -> Callable[[F], F]:
-    """`kernel` for one signature, compiled at once. Only so a function that takes a function is
-    found in the cache: where numba finds the types itself, each function has a type of its own.
+    It holds as long as the kernel itself is kept.
     """
+    of_records = types.void(*(numba.from_dtype(dtype) for dtype in records))
+    made = cast("Any", function).get_compile_result(of_records)
+    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
 
-    def compiled(function: F) -> F:
-        return cast("F", numba.njit(given(*taken), cache=True, nogil=True)(function))
 
-    return compiled
+def call(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
+    """Call a strategy's step from a kernel that serves many: `step` is the function, or, from
+    compiled code, its `address_of`.
+
+    numba knows functions as arguments, too, but looks their address up by name at every call.
+    """
+    step(state, bar, context, params, signal)
+
+
+def _jump(
+    _: Any, address: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any
+) -> Any:
+    """How numba calls the machine code at `address`; what it raises is raised here."""
+    taken = (state, bar, context, params, signal)
+
+    def emitted(target: Any, builder: Any, _: Any, values: Any) -> Any:
+        convention = target.call_conv
+        kind = convention.get_function_type(types.none, taken)
+        code = builder.inttoptr(values[0], kind.as_pointer())
+        status, _ = convention.call_function(builder, code, types.none, taken, values[1:])
+        with cast("Any", cgutils).if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return target.get_dummy_value()
+
+    return types.void(address, *taken), emitted
+
+
+_call_at: Any = extending.intrinsic(_jump)
+
+
+@extending.overload(call)
+def _(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> Any:  # noqa: ARG001
+    def called(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
+        _call_at(step, state, bar, context, params, signal)
+
+    return called
 
 
 def is_compiled(function: Callable[..., Any]) -> bool:

@@ -2,20 +2,20 @@
 
 A call from Python into compiled code costs some 3 us for each record among its arguments, more than
 most steps have to do: a session of forty symbols would spend the first milliseconds of each minute
-on nothing else. Here the loop over the streams is compiled too. It takes the step as a typed
-function, so that there is one version for each layout of state and parameters, in the kernel cache.
+on nothing else. Here the loop over the streams is compiled too. It takes the address of the step,
+so that there is one version for each layout of state and parameters, in the kernel cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tercel.core.jit import is_compiled, kernel_of, kinds
-from tercel.core.records import BAR, CONTEXT, MINUTE, SIGNAL, Records
+from tercel.core.jit import address_of, call, is_compiled, kernel
+from tercel.core.records import BAR, CONTEXT, SIGNAL, Records
 
 Step = Callable[..., None]
 """(state, bar, context, params, signal): a strategy's step."""
@@ -32,11 +32,12 @@ class Crew(NamedTuple):
     """Its row among the signals."""
 
 
-def step_each(step: Step, crew: Crew, minute: Records, signals: Records, reasons: int) -> int:
+def step_each(step: Any, crew: Crew, minute: Records, signals: Records, reasons: int) -> int:
     """One closed bar of each: the first whose SIGNAL has an impossible side or reason, or -1.
 
     `minute` is MINUTE, one row a series, and a stream whose series has no bar stays as it is.
-    `signals` are SIGNAL rows, quiet ones; `reasons` is how many reasons the strategy has.
+    `signals` are SIGNAL rows, quiet ones; `reasons` is how many reasons the strategy has. `step` is
+    as `jit.call` takes it.
     """
     for i in range(len(crew.places)):
         # By key: the same once compiled, and uncompiled a tenth of the cost of an attribute.
@@ -44,31 +45,26 @@ def step_each(step: Step, crew: Crew, minute: Records, signals: Records, reasons
         if not here["present"]:
             continue
         signal = signals[crew.places[i]]
-        step(crew.states[i], here["bar"], here["context"], crew.params[i], signal)
+        call(step, crew.states[i], here["bar"], here["context"], crew.params[i], signal)
         side, reason = signal["side"], signal["reason"]
         if side < -1 or side > 1 or reason < 0 or reason >= reasons:
             return i
     return -1
 
 
+compiled_each = kernel(step_each)
+"""`step_each` of a compiled step."""
+
+
 def step_each_of(step: Step, crew: Crew) -> Callable[[Crew, Records, Records, int], int]:
     """`step_each` for one strategy's step and layout, compiled where the step is."""
-    each = compiled_for(crew) if is_compiled(step) else step_each
+    each: Callable[..., int] = step_each
+    passed: Any = step
+    if is_compiled(step):
+        each = compiled_each
+        passed = address_of(step, crew.states.dtype, BAR, CONTEXT, crew.params.dtype, SIGNAL)
 
     def stepped(crew: Crew, minute: Records, signals: Records, reasons: int) -> int:
-        return each(step, crew, minute, signals, reasons)
+        return each(passed, crew, minute, signals, reasons)
 
     return stepped
-
-
-def compiled_for(crew: Crew) -> Callable[..., int]:
-    """`step_each`, compiled for states and parameters that are laid out like those of `crew`."""
-    state, params = crew.states.dtype, crew.params.dtype
-    return kernel_of(
-        kinds.number,
-        kinds.function(state, BAR, CONTEXT, params, SIGNAL),
-        kinds.named(Crew, kinds.rows(state), kinds.rows(params), *[kinds.numbers] * 2),
-        kinds.rows(MINUTE),
-        kinds.rows(SIGNAL),
-        kinds.number,
-    )(step_each)
