@@ -57,6 +57,7 @@ from tercel.domain.events import (
     Filled,
     FundingPaid,
     JournalNews,
+    MinuteEnded,
     Operation,
     OrderUpdate,
     Placed,
@@ -589,6 +590,24 @@ async def test_journal_and_state_are_durable_before_an_order_leaves() -> None:
     assert checked == [Slot.ENTRY, Slot.STOP, Slot.TARGET_1]
     await scene.bar(ask=Ask(side=Side.NONE, exit_long=True))
     assert checked[3:] == [Slot.CLOSE]
+    assert await scene.stop() == 0
+
+
+async def test_an_entry_is_on_its_way_before_the_rest_of_its_close_is_worked_on() -> None:
+    """Quiet evaluations, the shadow's account and the question after positions come behind it."""
+    scene = stage()
+    told_before: list[int] = []
+
+    def look(request: OrderRequest) -> None:
+        if request.slot is Slot.ENTRY:
+            told_before.append(sum(isinstance(each, MinuteEnded) for each in scene.told))
+
+    scene.venue.on_place = look
+    await scene.begin()
+    await scene.bar()
+    await scene.bar(ask=Ask())
+    assert told_before == [1], "of the bar before alone"
+    assert sum(isinstance(each, MinuteEnded) for each in scene.told) == 2
     assert await scene.stop() == 0
 
 

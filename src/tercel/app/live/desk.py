@@ -64,6 +64,8 @@ class MinuteBoard:
     def __init__(self, series_count: int) -> None:
         self.rows = np.zeros(series_count, MINUTE)
         self._present = self.rows["present"]
+        self.closes: Numbers = self.rows["bar"]["close"]
+        """Close of each series."""
         # As bytes: numpy copies records field by field.
         raw = self.rows.view(np.uint8).reshape(series_count, MINUTE.itemsize)
         self._bars, self._contexts = (_part(raw, "bar", BAR), _part(raw, "context", CONTEXT))

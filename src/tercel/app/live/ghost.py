@@ -111,15 +111,26 @@ class Beside:
         self._ghost = self._new_ghost()
         self.ghost_pnl, self.ghost_trades, self.ghost_wins = 0.0, 0, 0
 
+    def look(self) -> None:
+        """Before a minute is settled: what the account watches of the market is the same for all,
+        and each desk moves it on by itself.
+        """
+        main = self._parts.desk
+        if main.account.watches:
+            for desk in (self._ghost, self._shadow):
+                if desk is not None:
+                    desk.markets.view(np.uint8)[:] = main.markets.view(np.uint8)
+
     def trade(
         self, board: Records, signals: Records, let_through: Records, mids: Mapping[int, float]
     ) -> None:
-        """One minute of both. `mids` are quotes by series; without one the close counts."""
+        """The minute of the last `look`. `mids` are quotes by series; without one the close
+        counts.
+        """
         if not self._parts.flags.automation:
             self._trade_ghost(board, signals, mids)
         if self._shadow is None:
             return
-        self._watch_with(self._shadow)
         for trade in self._shadow.run(board, let_through):
             self.shadow_pnl += float(trade["net_quote"])
             self.shadow_trades += 1
@@ -128,7 +139,6 @@ class Beside:
 
     def _trade_ghost(self, board: Records, signals: Records, mids: Mapping[int, float]) -> None:
         desk = self._ghost
-        self._watch_with(desk)
         if mids:
             board = board.copy()
             for series, mid in mids.items():
@@ -144,12 +154,6 @@ class Beside:
             self._parts.recorder.trades("ghost", trades)
             if int(desk.account.open_positions) == 0:
                 self._fund(desk, self._base_quote)
-
-    def _watch_with(self, desk: SimulatedDesk) -> None:
-        """What the account watches of the market is the same for all."""
-        main = self._parts.desk
-        if main.account.watches:
-            desk.markets.view(np.uint8)[:] = main.markets.view(np.uint8)
 
     def record(self, time: int) -> None:
         """The accounts at a close."""

@@ -72,6 +72,8 @@ FLUSH_SECONDS = 0.1
 """Rows that no order waits for are written this often."""
 STORE_SECONDS_MAX = 0.5
 """An exit waits so long for journal and state, then it leaves without them; an entry never does."""
+TURNS_TO_THE_WIRE = 3
+"""Turns of the loop that an order needs until its bytes leave; the session goes on after them."""
 Told = Callable[[Command | Event], None]
 _Made = TypeVar("_Made")
 
@@ -245,6 +247,9 @@ class Runner:
         is_stored = await self._store_in_time() if writes else True
         for command in sends:
             self._send(command, is_stored=is_stored)
+        if writes:
+            for _ in range(TURNS_TO_THE_WIRE):
+                await asyncio.sleep(0)  # noqa: TID251 (no time passes)
 
     def _send(self, command: Command, *, is_stored: bool) -> None:
         """Let one command go; its answer comes as an event."""
@@ -325,9 +330,11 @@ class Runner:
         if not rows and state is None:
             return self._journal_is_up
         with self.latencies.measure("journal and state"):
+            # The state first: it takes longer to prepare, and the journal's thread would wait for
+            # the interpreter meanwhile.
             troubles = await asyncio.gather(
-                self._write_rows(rows),
                 self._leased.write(self._around.state, state),
+                self._write_rows(rows),
                 return_exceptions=True,
             )
         for trouble in troubles:
@@ -335,7 +342,7 @@ class Runner:
                 raise trouble
         # What is written stays written: a row that came twice would be a lie.
         self._rows.extendleft(reversed(rows))
-        if troubles[1] is not None:
+        if troubles[0] is not None:
             self._state = self._state or state  # a newer one may have come meanwhile
         failed = [str(trouble) for trouble in troubles if trouble is not None]
         if self._journal_is_up == bool(failed):

@@ -95,6 +95,10 @@ class Session:
         """Whether venue and state agree: before, bars are watched and nothing is decided."""
         self._board = MinuteBoard(len(plan.series))
         self._asked = self.maker.signals.copy()
+        self._let_through = self._asked.copy()
+        """Signals of the present close with the session's objections, before any stream decided."""
+        self._present: tuple[int, ...] = ()
+        """Series that have a bar at the close whose decisions are being made."""
         self._views: dict[int, MarketView] = {}
         """What the feed knew of each series at the bars just settled."""
         self._suspended: set[int] = set()
@@ -190,21 +194,17 @@ class Session:
             return
         self.execution.release_holds()
         self._close_time = event.open_time + parts.plan.bar_ms
-        self._asked[:] = signals
+        self._asked.view(np.uint8)[:] = signals.view(np.uint8)
         self._object(event)
-        mids = {
-            series: 0.5 * (view.bid + view.ask)
-            for series, view in zip(event.series, event.views, strict=False)
-            if view.bid > 0.0
-        }
-        self.beside.trade(board, signals, self._asked, mids)
+        self.beside.look()
+        self._let_through.view(np.uint8)[:] = self._asked.view(np.uint8)
         stopped = parts.desk.settle(board, self._asked)
         if stopped != Refusal.NONE:
             self.operator.on_halt(stopped)
         awake = [k for k, decides in enumerate(parts.desk.awake.tolist()) if decides]
         self._turns.extend(Decide(event.time_ms, k) for k in awake)
         self._turns.append(MinuteEnded(event.time_ms))
-        self._note_quiet(set(event.series))
+        self._present = event.series
         # Entries are looked after as their streams decide; what protects a position waits for none.
         held = parts.desk.held.tolist()
         self.execution.sync_busy(but=[k for k in awake if not held[k] > 0.0])
@@ -313,12 +313,23 @@ class Session:
             parts.changed = True
         self.execution.sync(k)
 
-    def _note_quiet(self, present: set[int]) -> None:
-        """Evaluations of the streams that had a bar, asked for nothing and have nothing at work."""
-        parts = self.parts
+    def _follow_up(self) -> None:
+        """What no order of a close waits for: the evaluations of streams that asked for nothing and
+        have nothing at work, and the accounts beside.
+        """
+        parts, present = self.parts, set(self._present)
+        if not present:
+            return  # the end of the data ends no minute of its own
+        self._present = ()
         streams, awake = parts.plan.streams, parts.desk.awake.tolist()
         quiet = [k for k, row in enumerate(streams) if not awake[k] and row.series in present]
         parts.recorder.quiet_evaluations(self._close_time, quiet, self.maker)
+        mids = {
+            series: 0.5 * (view.bid + view.ask)
+            for series, view in self._views.items()
+            if view.bid > 0.0
+        }
+        self.beside.trade(self._board.rows, self.maker.signals, self._let_through, mids)
 
     def _note_evaluation(self, k: int, decision: str, refusal: Refusal) -> None:
         parts, signal = self.parts, self.maker.signals[k]
@@ -328,7 +339,7 @@ class Session:
         side = int(signal["side"])
         if side == 0:
             return
-        price = float(self._board.rows[parts.plan.streams[k].series].bar.close)
+        price = self._board.closes.item(parts.plan.streams[k].series)
         recorder.signal(k, self._close_time, price, signal)
         if refusal:
             recorder.refusal(k, self._close_time, side, refusal)
@@ -338,6 +349,7 @@ class Session:
         stopped = parts.desk.end_minute(self._close_time)
         if stopped != Refusal.NONE:
             self.operator.on_halt(stopped)
+        self._follow_up()
         parts.recorder.account(self._close_time, "main", parts.desk.account)
         parts.recorder.positions(self._close_time, parts.desk.streams)
         self.beside.record(self._close_time)

@@ -133,9 +133,11 @@ class SignalMaker:
                 flows.append((flow, _Member(k, stream.series, params)))
                 self._score_min[k] = stream.flow.score_min
         self._own, self._flows = _grouped(own), _grouped(flows)
-        self._quiet = quiet_signals(count)
         self.signals = quiet_signals(count)
         """SIGNAL of each stream at the last minute."""
+        # As bytes: numpy copies records field by field.
+        self._signals_raw = self.signals.view(np.uint8)
+        self._quiet_raw = self._signals_raw.copy()
         self._scores = quiet_signals(count)
         """SIGNAL of each stream's order-flow filter."""
         self._views: list[str] = []
@@ -151,7 +153,7 @@ class SignalMaker:
 
         Raises StrategyError where a strategy fails: its state is not to be trusted any more.
         """
-        self.signals[:] = self._quiet
+        self._signals_raw[:] = self._quiet_raw
         self._views = []
         for group in self._own:
             group.step(minute, self.signals)
