@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp.client_proto import ResponseHandler
 
 from bench.child import run_child
-from bench.stepped_venue import MINUTE_MS, Stepped, SteppedClock
+from bench.stepped_venue import MINUTE_MS, Stepped, SteppedClock, client_id_of
 from tercel.app.live.runner import Runner, Told
 from tercel.app.prepare import RunRequest
 from tercel.app.strategies import load_strategy
@@ -35,25 +36,27 @@ from tercel.bootstrap.live import (
     with_venue_url,
 )
 from tercel.core.codes import Slot
-from tercel.domain.events import Operation
+from tercel.domain.events import Event, Operation, Placed
 from tercel.domain.orders import OrderPhase, parse_client_id
 
 if TYPE_CHECKING:
+    from tercel.domain.commands import Command
     from tercel.domain.settings import Settings
 
 FOLDER = Path(__file__).resolve().parent
 OFTEN = FOLDER / "strategies" / "often.py"
 SYMBOL = "BTCUSDT"
-ENTRIES = 320
+ENTRIES = 220
 WARM_UP_ENTRIES = 20
 PAUSE_SECONDS = 0.02
 QUIET_SECONDS = 0.06
-"""A minute is played once nothing has been on its way for so long: each bar meets an idle session,
-as once a minute."""
+"""A minute is closed once nothing has been on its way for so long: each bar meets an idle session,
+as once a minute. Its quotes, which are played at once, came before."""
+NEAR_MS = 500
+"""Before the end of a minute; its last quotes come with the candle."""
 STUCK_SECONDS = 20.0
 MINUTES_AN_ENTRY = 6
 FINAL_CANDLE = b'"x":true'
-ORDER_LINE = b"POST /fapi/v1/order"
 OPEN = (
     # Paces and breakers would stop hundreds of entries in a row; the stepped clock leaves quotes
     # behind by a minute.
@@ -76,32 +79,16 @@ OPEN = (
 )
 
 
+@dataclass
 class Wire:
-    """When bytes came in and went out, by the machine's monotonic clock, ns."""
+    """What came in and went out, by the machine's monotonic clock, ns."""
 
-    def __init__(self) -> None:
-        self.candle_ns = 0
-        """When the latest final candle was received."""
-        self.entries: list[float] = []
-        """From the final candle to the entry's bytes on the socket, ms."""
-
-    def received(self, data: bytes) -> None:
-        """Bytes have come from the venue."""
-        if FINAL_CANDLE in data:
-            self.candle_ns = time.monotonic_ns()
-
-    def wrote(self, data: bytes) -> None:
-        """Bytes were given to the socket."""
-        if self.candle_ns and data.startswith(ORDER_LINE) and _is_entry(data):
-            self.entries.append((time.monotonic_ns() - self.candle_ns) / 1e6)
-            self.candle_ns = 0
-
-
-def _is_entry(data: bytes) -> bool:
-    text = data.decode("latin-1")
-    at = text.find("newClientOrderId=")
-    parsed = parse_client_id(text[at + 17 :].split("&")[0].split(" ")[0]) if at >= 0 else None
-    return parsed is not None and parsed.slot is Slot.ENTRY
+    candles: list[int] = field(default_factory=list)
+    """When each final candle was received."""
+    orders: dict[str, int] = field(default_factory=dict)
+    """When the bytes of each order, by client id, were handed to its socket: before, not after, for
+    on loopback the other process may be given the CPU at once.
+    """
 
 
 @contextmanager
@@ -111,12 +98,14 @@ def watched_wire() -> Iterator[Wire]:
     read, write = ResponseHandler.data_received, _SelectorSocketTransport.write
 
     def data_received(self: ResponseHandler, data: bytes) -> None:
-        wire.received(data)
+        if FINAL_CANDLE in data:
+            wire.candles.append(time.monotonic_ns())
         read(self, data)
 
     def written(self: Any, data: Any) -> None:
+        if (client_id := client_id_of(data)) is not None:
+            wire.orders.setdefault(client_id, time.monotonic_ns())
         write(self, data)
-        wire.wrote(bytes(data[:1_000]))
 
     ResponseHandler.data_received = data_received  # type: ignore[method-assign]
     _SelectorSocketTransport.write = written
@@ -125,6 +114,23 @@ def watched_wire() -> Iterator[Wire]:
     finally:
         ResponseHandler.data_received = read  # type: ignore[method-assign]
         _SelectorSocketTransport.write = write
+
+
+def entry_ms(candles: list[int], orders: dict[str, int]) -> list[float]:
+    """From each candle to the first entry behind it, ms; `orders` are moments by client id."""
+    entries = sorted(at for name, at in orders.items() if is_entry(name))
+    made = []
+    for candle, following in zip(candles, [*candles[1:], sys.maxsize], strict=True):
+        behind = bisect_left(entries, candle)
+        if behind < len(entries) and entries[behind] < following:
+            made.append((entries[behind] - candle) / 1e6)
+    return made
+
+
+def is_entry(client_id: str) -> bool:
+    """Whether an order of that id is an entry of ours."""
+    parsed = parse_client_id(client_id)
+    return parsed is not None and parsed.slot is Slot.ENTRY
 
 
 @dataclass
@@ -136,10 +142,23 @@ class SteppedVenue:
     clock: SteppedClock
     minutes: int = field(default=0)
 
-    def next_minute(self) -> None:
-        """Time goes on to the end of the minute, and its market is played."""
+    def near_the_close(self) -> None:
+        """Time goes on to just before the end of the minute, and its market is played."""
+        self._go_on(self.about.start_ms + (self.minutes + 1) * MINUTE_MS - NEAR_MS)
+
+    def close(self) -> None:
+        """Time goes on to the end of the minute: its final candle goes out."""
         self.minutes += 1
-        now_ms, at_ns = self.about.start_ms + self.minutes * MINUTE_MS, time.monotonic_ns()
+        self._go_on(self.about.start_ms + self.minutes * MINUTE_MS)
+
+    def orders(self) -> dict[str, int]:
+        """It ends; when it received each order, by client id, ns."""
+        told, _ = self.process.communicate(timeout=STUCK_SECONDS)
+        received: dict[str, int] = json.loads(told.splitlines()[-1])
+        return received
+
+    def _go_on(self, now_ms: int) -> None:
+        at_ns = time.monotonic_ns()
         self.clock.set(now_ms, at_ns)
         assert self.process.stdin is not None
         self.process.stdin.write(f"{now_ms} {at_ns}\n")
@@ -183,18 +202,26 @@ def asked_for(strategy: str) -> LiveChoice:
 
 
 async def measure_entries(venue: SteppedVenue, scratch: Path, entries: int) -> dict[str, Any]:
-    """Play minutes until so many entries were written; what they took, and the runner's table."""
+    """Play minutes until so many entries were placed; what they took, and the runner's table."""
     settings = with_folder(load_settings(None, OPEN).with_lake(scratch / "lake"), scratch)
-    live = await open_session(venue.about, settings, asked_for(str(OFTEN)), clock=venue.clock)
+    placed: list[str] = []
+
+    def told(what: Command | Event) -> None:
+        if isinstance(what, Placed) and is_entry(what.client_id):
+            placed.append(what.client_id)
+
+    live = await open_session(venue.about, settings, asked_for(str(OFTEN)), told, clock=venue.clock)
     with watched_wire() as wire:
         running = asyncio.create_task(live.runner.run((live.row,)))
         while not live.runner.session.is_ready and not running.done():
             await venue.clock.sleep(PAUSE_SECONDS)
         await venue.clock.sleep(1.0)
-        while len(wire.entries) < entries and not running.done():
+        while len(placed) < entries and not running.done():
             if venue.minutes > MINUTES_AN_ENTRY * entries:
-                raise RuntimeError(f"{len(wire.entries)} entries in {venue.minutes} minutes")
-            venue.next_minute()
+                raise RuntimeError(f"{len(placed)} entries in {venue.minutes} minutes")
+            venue.near_the_close()
+            await _until_quiet(live.runner, venue.clock)
+            venue.close()
             await _until_quiet(live.runner, venue.clock)
         if not running.done():
             await live.runner.submit(Operation.STOP, "bench")
@@ -202,7 +229,8 @@ async def measure_entries(venue: SteppedVenue, scratch: Path, entries: int) -> d
     if code != 0:
         raise RuntimeError(f"the session ended with {code}")
     return {
-        "entry_ms": wire.entries[WARM_UP_ENTRIES:],
+        "entry_ms": entry_ms(wire.candles, wire.orders)[WARM_UP_ENTRIES:],
+        "received_ms": entry_ms(wire.candles, venue.orders())[WARM_UP_ENTRIES:],
         "bars": venue.minutes,
         "table": [
             (each.name, each.samples, each.median_ms, each.p99_ms, each.worst_ms)
@@ -222,7 +250,8 @@ async def _until_quiet(runner: Runner, clock: SteppedClock) -> None:
             order.phase in (OrderPhase.SENT, OrderPhase.UNKNOWN) or order.is_unsettled
             for order in orders
         )
-        busy = on_its_way or bool(runner.session.parts.venue_asked_ms)
+        parts = runner.session.parts
+        busy = on_its_way or parts.wants_read or bool(parts.venue_asked_ms)
         quiet = 0 if busy else quiet + 1
         if quiet > pauses:
             return
