@@ -127,6 +127,12 @@ def entry_ms(candles: list[int], orders: dict[str, int]) -> list[float]:
     return made
 
 
+def check_candles(candles: list[int], minutes: int) -> None:
+    """Raise RuntimeError where a final candle was missed: an entry would be another one's."""
+    if len(candles) != minutes:
+        raise RuntimeError(f"{len(candles)} final candles were seen in {minutes} minutes")
+
+
 def is_entry(client_id: str) -> bool:
     """Whether an order of that id is an entry of ours."""
     parsed = parse_client_id(client_id)
@@ -228,6 +234,7 @@ async def measure_entries(venue: SteppedVenue, scratch: Path, entries: int) -> d
         code = await running
     if code != 0:
         raise RuntimeError(f"the session ended with {code}")
+    check_candles(wire.candles, venue.minutes)
     return {
         "entry_ms": entry_ms(wire.candles, wire.orders)[WARM_UP_ENTRIES:],
         "received_ms": entry_ms(wire.candles, venue.orders())[WARM_UP_ENTRIES:],

@@ -81,7 +81,7 @@ def test_every_strategy_says_the_same_alone_and_beside_others(strategy: Strategy
     alone = [new(crew.states.dtype) for _ in range(STREAMS)]
     for minute in minutes():
         together, single = quiet_signals(STREAMS), quiet_signals(STREAMS)
-        assert each(crew, minute, together, len(strategy.reasons)) == -1
+        assert each(minute, together, len(strategy.reasons)) == -1
         for row in range(STREAMS):
             here = minute[row]
             if here.present:
@@ -98,7 +98,7 @@ def test_a_series_without_a_bar_leaves_its_stream_alone() -> None:
     minute = minutes(1)[0]
     minute["present"] = False
     said = quiet_signals(STREAMS)
-    assert step_each_of(strategy.step, crew)(crew, minute, said, len(strategy.reasons)) == -1
+    assert step_each_of(strategy.step, crew)(minute, said, len(strategy.reasons)) == -1
     assert said.tobytes() == quiet_signals(STREAMS).tobytes()
     assert not crew.states["bars"].any()
 
@@ -115,17 +115,17 @@ def faulty(tmp_path: Path) -> Strategy:
 def test_a_signal_that_cannot_be_names_its_stream(faulty: Strategy, how: int) -> None:
     crew = crew_of(faulty, (0, how, 0))
     each, minute = step_each_of(faulty.step, crew), minutes(1)[0]
-    assert each(crew, minute, quiet_signals(STREAMS), 2) == -1
-    assert each(crew, minute, quiet_signals(STREAMS), 2) == 1
+    assert each(minute, quiet_signals(STREAMS), 2) == -1
+    assert each(minute, quiet_signals(STREAMS), 2) == 1
 
 
 @pytest.mark.skipif(not JIT, reason="numpy divides by zero without an error")
 def test_what_a_step_raises_comes_out(faulty: Strategy) -> None:
     crew = crew_of(faulty, (0, 0, 1))
     each, minute = step_each_of(faulty.step, crew), minutes(1)[0]
-    each(crew, minute, quiet_signals(STREAMS), 2)
+    each(minute, quiet_signals(STREAMS), 2)
     with pytest.raises(ZeroDivisionError):
-        each(crew, minute, quiet_signals(STREAMS), 2)
+        each(minute, quiet_signals(STREAMS), 2)
 
 
 def test_a_step_in_plain_python_is_looped_over_in_plain_python() -> None:
@@ -134,7 +134,7 @@ def test_a_step_in_plain_python_is_looped_over_in_plain_python() -> None:
         signal.reason = 1
 
     crew, said = crew_of(load_strategy("three_r")), quiet_signals(STREAMS)
-    assert step_each_of(step, crew)(crew, minutes(1)[0], said, 2) == -1
+    assert step_each_of(step, crew)(minutes(1)[0], said, 2) == -1
     assert crew.states["bars"].tolist() == [1] * STREAMS
     assert said["reason"].tolist() == [1] * STREAMS
 

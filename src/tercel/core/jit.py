@@ -81,33 +81,38 @@ def kernel(function: F) -> F:
 def address_of(function: Callable[..., Any], *records: np.dtype[Any]) -> int:
     """Where the machine code of a kernel of such records is, for `call`; it is compiled if need be.
 
-    It holds as long as the kernel itself is kept.
+    It holds as long as the kernel itself is kept. Nobody checks the records that `call` gives it:
+    they have to be of these dtypes. Raises RuntimeError where there is none.
     """
     of_records = types.void(*(numba.from_dtype(dtype) for dtype in records))
     made = cast("Any", function).get_compile_result(of_records)
-    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+    address = int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+    if address == 0:
+        raise RuntimeError(f"numba has no machine code of {made.fndesc.qualname}")
+    return address
 
 
 def call(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
     """Call a strategy's step from a kernel that serves many: `step` is the function, or, from
     compiled code, its `address_of`.
 
-    numba knows functions as arguments, too, but looks their address up by name at every call.
+    numba knows functions as arguments, too, but looks such a one up by its name each time that
+    Python calls the kernel.
     """
     step(state, bar, context, params, signal)
 
 
 def _jump(
-    _: Any, address: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any
+    _typing: Any, address: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any
 ) -> Any:
     """How numba calls the machine code at `address`; what it raises is raised here."""
     taken = (state, bar, context, params, signal)
 
-    def emitted(target: Any, builder: Any, _: Any, values: Any) -> Any:
+    def emitted(target: Any, builder: Any, _signature: Any, values: Any) -> Any:
         convention = target.call_conv
         kind = convention.get_function_type(types.none, taken)
         code = builder.inttoptr(values[0], kind.as_pointer())
-        status, _ = convention.call_function(builder, code, types.none, taken, values[1:])
+        status, _nothing = convention.call_function(builder, code, types.none, taken, values[1:])
         with cast("Any", cgutils).if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return target.get_dummy_value()
@@ -119,7 +124,10 @@ _call_at: Any = extending.intrinsic(_jump)
 
 
 @extending.overload(call)
-def _(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> Any:  # noqa: ARG001
+def _called(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> Any:  # noqa: ARG001
+    if not isinstance(step, types.Integer):
+        return None  # numba says that it cannot be called so
+
     def called(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
         _call_at(step, state, bar, context, params, signal)
 

@@ -9,7 +9,7 @@ so that there is one version for each layout of state and parameters, in the ker
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -56,15 +56,19 @@ compiled_each = kernel(step_each)
 """`step_each` of a compiled step."""
 
 
-def step_each_of(step: Step, crew: Crew) -> Callable[[Crew, Records, Records, int], int]:
-    """`step_each` for one strategy's step and layout, compiled where the step is."""
+def step_each_of(step: Step, crew: Crew) -> Callable[[Records, Records, int], int]:
+    """`step_each` for one strategy's step and these streams, compiled where the step is.
+
+    The crew is bound to it: the step's machine code fits records of its layout and no others.
+    """
     each: Callable[..., int] = step_each
     passed: Any = step
     if is_compiled(step):
         each = compiled_each
         passed = address_of(step, crew.states.dtype, BAR, CONTEXT, crew.params.dtype, SIGNAL)
 
-    def stepped(crew: Crew, minute: Records, signals: Records, reasons: int) -> int:
+    def stepped(minute: Records, signals: Records, reasons: int) -> int:
         return each(passed, crew, minute, signals, reasons)
 
+    cast("Any", stepped).step = step  # the address holds as long as the step is kept
     return stepped

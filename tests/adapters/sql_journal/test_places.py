@@ -16,7 +16,10 @@ from tests.contract.servers import run_sql
 from tests.journal_rows import step
 
 from tercel.adapters.sql_journal import SqlJournal
+from tercel.adapters.sql_journal import database as database_module
+from tercel.adapters.sql_journal.values import values_of
 from tercel.domain.errors import ConfigError, DataError, StorageError, UserError
+from tercel.domain.journal import TABLES
 
 SECRET = "hunter2"  # noqa: S105
 Open = Callable[..., SqlJournal]
@@ -56,10 +59,52 @@ async def test_what_was_written_is_synced(tmp_path: Path, opened: Open) -> None:
     """FULL, in a write-ahead log: the commit itself survives a power cut."""
     journal = opened(tmp_path / "journal.sqlite")
     await journal.write(step(1))
-    database = journal._database
-    assert database is not None
+    database: Any = journal._database
+    writer = database._writer
     for pragma, value in (("synchronous", 2), ("journal_mode", "wal")):
         assert await database.run(partial(first, f"PRAGMA {pragma}")) == value
+        assert writer.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+
+
+async def test_rows_that_fail_leave_none_and_the_next_are_written(
+    tmp_path: Path, opened: Open
+) -> None:
+    """The second statement fails: what the first one added is taken back, and the file is free."""
+    journal = opened(tmp_path / "journal.sqlite")
+    await journal.write(step(1))
+    database: Any = journal._database
+    row = step(2)[0]
+    [table] = [name for name, kind in TABLES.items() if isinstance(row, kind)]
+    before = await journal.read(table)
+    whole = (journal._inserts[type(row)], values_of([row]))
+    with pytest.raises(sqlite3.OperationalError):
+        await database.add([whole, ("INSERT INTO nowhere VALUES (1)", [()])])
+    assert await journal.read(table) == before
+    await journal.write([row])
+    assert await journal.read(table) == (*before, row)
+
+
+async def test_a_writer_that_could_not_be_prepared_is_made_anew(
+    tmp_path: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half prepared it would not sync its commits, and nobody would know."""
+    journal = opened(tmp_path / "journal.sqlite")
+    assert await journal.read("input") == ()
+    prepare = database_module._prepare
+    tries: list[int] = []
+
+    def failing(connection: sqlite3.Connection, record: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("database is locked")
+        prepare(connection, record)
+
+    monkeypatch.setattr(database_module, "_prepare", failing)
+    with pytest.raises(StorageError, match="database is locked"):
+        await journal.write(step(1))
+    await journal.write(step(1))
+    database: Any = journal._database
+    assert database._writer.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 async def test_postgres_is_asked_for_durable_commits(postgres_database: str, opened: Open) -> None:

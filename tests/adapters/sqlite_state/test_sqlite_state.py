@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ async def test_what_was_written_is_synced(tmp_path: Path, opened: Open) -> None:
     assert connection is not None
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_writes_at_once_are_kept_in_their_order_and_before_the_end(
+    tmp_path: Path, opened: Open
+) -> None:
+    """The later one wins, whatever differed from what; closing waits for those asked before."""
+    path = tmp_path / "state.sqlite"
+    store = opened(path)
+    first, second = full_state(), replace(full_state(), order_number=99)
+    await store.write(first)
+    third = replace(first, consecutive_losses=7)
+    await asyncio.gather(store.write(second), store.write(third), store.close())
+    read = await opened(path).read_full_snapshot()
+    assert read.state == third
 
 
 async def test_every_key_has_its_name_in_the_file(tmp_path: Path, opened: Open) -> None:

@@ -67,6 +67,7 @@ def test_views_are_what_each_strategy_looked_at() -> None:
     for minute in minutes(BARS):
         maker.step(minute)
     views = [json.loads(view) for view in maker.views()]
+    assert maker.views() == [maker.view(k) for k in range(len(views))]
     for k, name in enumerate(NAMES * 2):
         strategy = load_strategy(name)
         params = strategy.parameters.record(strategy.values({}, MINUTE_MS), MINUTE_MS)

@@ -590,6 +590,19 @@ def test_ghost_mode_places_nothing_and_keeps_its_figures() -> None:
     assert {row.refusal for row in scene.rows(RefusalRow)} == {"automation_off"}
 
 
+def test_the_ghost_begins_with_the_bar_after_the_one_that_switched_automation_off() -> None:
+    """The close at which a breaker stops the account was the session's own."""
+    scene = Scene(Cast(limits={"loss_24h_fraction_max": 0.02}, own={"quantity": 10.0}))
+    scene.bar(ask=HOLD)
+    scene.venue.prices = {"BTCUSDT": 79.0}
+    scene.bar(79.0, ask=HOLD)
+    assert scene.state.automation_enabled is False
+    scene.bar(90.0, ask=Ask(side=Side.NONE, exit_long=True))
+    assert scene.state.ghost_trade_count == 0
+    ghost_trade(scene)
+    assert scene.state.ghost_trade_count == 1
+
+
 def test_the_ghost_fills_at_the_mid() -> None:
     """ "Fill at mid-price": of the quotes at the close, not at the last price."""
     scene = Scene(automation_at_start=False)

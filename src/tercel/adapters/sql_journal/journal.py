@@ -1,4 +1,5 @@
-"""ports.Journal over SQLAlchemy Core: rows go in, nothing is ever changed or taken out.
+"""ports.Journal in SQL: rows go in, nothing is ever changed or taken out. SQLAlchemy makes tables
+and statements; rows go straight to the driver.
 
 The journal is opened by the first call: the file is made, the tables are brought up to date. From
 then on a write is one transaction, a statement for each kind of row in it.

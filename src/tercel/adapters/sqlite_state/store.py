@@ -59,11 +59,12 @@ class SqliteStateStore:
             self._kept = state
 
     async def close(self) -> None:
-        """Close the file; it stays."""
-        if not self._is_closed:
-            self._is_closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-            self._thread.shutdown(wait=False)
+        """Close the file; it stays. What is being written is."""
+        async with self._writing:
+            if not self._is_closed:
+                self._is_closed = True
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+                self._thread.shutdown(wait=False)
 
     async def _in_thread(self, work: Callable[[], _Got]) -> _Got:
         if self._is_closed:

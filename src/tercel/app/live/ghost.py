@@ -59,6 +59,7 @@ class Beside:
         self._ghost = self._new_ghost()
         self._shadow = SimulatedDesk(parts.plan) if beside.shadow else None
         self._bar_ms = parts.plan.bar_ms
+        self._ghost_trades = False
         self._waiting: dict[tuple[int, int], float] = {}
         """Net R of a main (or, negative key, shadow) trade that waits for the other."""
         self.ghost_pnl = 0.0
@@ -111,11 +112,12 @@ class Beside:
         self._ghost = self._new_ghost()
         self.ghost_pnl, self.ghost_trades, self.ghost_wins = 0.0, 0, 0
 
-    def look(self) -> None:
-        """Before a minute is settled: what the account watches of the market is the same for all,
-        and each desk moves it on by itself.
+    def begin_minute(self) -> None:
+        """Before the main account is settled: whether the ghost trades this minute, and a copy of
+        what the main account watches of the market, which each desk moves on by itself.
         """
         main = self._parts.desk
+        self._ghost_trades = not self._parts.flags.automation
         if main.account.watches:
             for desk in (self._ghost, self._shadow):
                 if desk is not None:
@@ -124,10 +126,10 @@ class Beside:
     def trade(
         self, board: Records, signals: Records, let_through: Records, mids: Mapping[int, float]
     ) -> None:
-        """The minute of the last `look`. `mids` are quotes by series; without one the close
+        """The minute that was begun. `mids` are quotes by series; without one the close
         counts.
         """
-        if not self._parts.flags.automation:
+        if self._ghost_trades:
             self._trade_ghost(board, signals, mids)
         if self._shadow is None:
             return

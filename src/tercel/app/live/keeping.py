@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def labels_of(plan: SessionPlan) -> tuple[str, ...]:
     )
 
 
-@cache
+@lru_cache(maxsize=2)
 def _date_of(day: int) -> str:
     """YYYY-MM-DD of a day since 1970."""
     return f"{to_datetime(day * breakers.DAY_MS):%Y-%m-%d}"
@@ -102,9 +102,9 @@ class KeptMoment:
         account = np.frombuffer(self.account, ACCOUNT)  # one row: its fields are read as arrays
         pace = account["pace_state"]
         today = now_ms // breakers.DAY_MS
-        pnl_24h = 0.0
-        if account["hours"].item() > 0:
-            pnl_24h = account["equity_quote"].item() - account["day_ago_equity"].item()
+        # Zero: not known, as in a state of a version that did not always keep it.
+        day_ago = account["day_ago_equity"].item()
+        pnl_24h = account["equity_quote"].item() - day_ago if day_ago > 0.0 else 0.0
         orders = tuple(SavedOrder(*fields) for fields in self.orders)
         return replace(
             frame.base,
@@ -115,6 +115,7 @@ class KeptMoment:
             else (),
             account_balance=account["cash_quote"].item(),
             rolling_24h_pnl=pnl_24h,
+            # As breakers.trades_today: a compiled call would cost more than all the rest.
             daily_trade_count=pace["trades_today"].item() if pace["day"].item() == today else 0,
             daily_trade_date=_date_of(today),
             consecutive_losses=pace["losses"].item(),

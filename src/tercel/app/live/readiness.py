@@ -40,7 +40,6 @@ def prepare_kernels(plan: SessionPlan) -> None:
     prepare(market_step, desk.markets[0], new(BAR), 0)
     prepare(confirm_by_flow, asked, asked, 0.0)
     prepare(breakers.resume, account)
-    prepare(breakers.equity_at, account, 0)
     prepare(breakers.trades_today, account.pace_state, 0)
     prepare(breakers.entries_since, account.pace_state, 0)
     SimulatedDesk(plan).run(board, asked)

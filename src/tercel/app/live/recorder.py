@@ -49,7 +49,7 @@ def _digest(signal: bytes) -> str:
     return hashlib.sha256(signal).hexdigest()[:16]
 
 
-def _said(signal: Records) -> dict[str, Any]:
+def _said(signal: Any) -> dict[str, Any]:
     """A SIGNAL record as Python's own numbers: its fields one by one cost many times as much."""
     return dict(zip(SIGNAL.names or (), signal.item(), strict=True))
 
@@ -89,7 +89,7 @@ class Recorder:
         if not self._every and said["side"] == 0:
             return
         seen = (said["side"], said["reason"], said["score"], signal.tobytes())
-        self._evaluated(k, time, seen, maker.views()[k], told)
+        self._evaluated(k, time, seen, maker.view(k), told)
 
     def quiet_evaluations(self, time: int, streams: Sequence[int], maker: SignalMaker) -> None:
         """The strategies of `streams` looked at a bar, asked for nothing, nothing was decided.

@@ -194,9 +194,10 @@ class Session:
             return
         self.execution.release_holds()
         self._close_time = event.open_time + parts.plan.bar_ms
+        # As bytes: numpy copies records field by field.
         self._asked.view(np.uint8)[:] = signals.view(np.uint8)
         self._object(event)
-        self.beside.look()
+        self.beside.begin_minute()
         self._let_through.view(np.uint8)[:] = self._asked.view(np.uint8)
         stopped = parts.desk.settle(board, self._asked)
         if stopped != Refusal.NONE:
@@ -319,7 +320,7 @@ class Session:
         """
         parts, present = self.parts, set(self._present)
         if not present:
-            return  # the end of the data ends no minute of its own
+            return  # at the end of its data a replay ends a minute that had its end
         self._present = ()
         streams, awake = parts.plan.streams, parts.desk.awake.tolist()
         quiet = [k for k, row in enumerate(streams) if not awake[k] and row.series in present]

@@ -49,6 +49,10 @@ class Views:
             return ["{}"] * self._count
         return [self._json(values) for values in self._seen.tolist()]
 
+    def of(self, row: int) -> str:
+        """Of one state."""
+        return "{}" if self._seen is None else self._json(self._seen[row].item())
+
     def _json(self, values: tuple[Any, ...]) -> str:
         if self._text:
             told = f"{{{self._text % values}}}".replace(": nan", ": null")
@@ -93,7 +97,7 @@ class _Group:
         try:
             if self._step_each is None:
                 self._step_each = step_each_of(strategy.step, crew)
-            wrong = self._step_each(crew, minute, out, reasons)
+            wrong = self._step_each(minute, out, reasons)
         except (*COMPILE_ERRORS, *RUN_ERRORS) as error:
             raise StrategyError(f"{strategy.path}: {type(error).__name__}: {error}") from error
         if wrong >= 0:
@@ -140,13 +144,14 @@ class SignalMaker:
         self._quiet_raw = self._signals_raw.copy()
         self._scores = quiet_signals(count)
         """SIGNAL of each stream's order-flow filter."""
-        self._views: list[str] = []
-        """Of this minute; empty until somebody asks."""
         self._states: list[list[Any]] = [[] for _ in range(count)]
         """State records of each stream, views: its strategy's, then its filter's."""
+        self._seats: dict[int, tuple[Views, int]] = {}
+        """What each stream's strategy looks at, and its row there."""
         for group in (*self._own, *self._flows):
             for row, place in enumerate(group.crew.places.tolist()):
                 self._states[place].append(group.crew.states[row])
+                self._seats.setdefault(place, (group.views, row))
 
     def step(self, minute: Records) -> Records:
         """The SIGNAL of each stream for `minute` (MINUTE, one row a series).
@@ -154,7 +159,6 @@ class SignalMaker:
         Raises StrategyError where a strategy fails: its state is not to be trusted any more.
         """
         self._signals_raw[:] = self._quiet_raw
-        self._views = []
         for group in self._own:
             group.step(minute, self.signals)
         if self._flows:
@@ -170,16 +174,19 @@ class SignalMaker:
                 row = slice(k, k + 1)
                 confirm_by_flow(self.signals[row], self._scores[row], self._score_min[k])
 
+    def view(self, k: int) -> str:
+        """What the strategy of stream `k` last looked at, as JSON."""
+        views, row = self._seats[k]
+        return views.of(row)
+
     def views(self) -> list[str]:
-        """What the strategy of each stream last looked at, as JSON."""
-        if not self._views:
-            told = {
-                place: view
-                for group in self._own
-                for place, view in zip(group.crew.places.tolist(), group.views.told(), strict=True)
-            }
-            self._views = [told[k] for k in range(len(told))]
-        return self._views
+        """`view` of every stream: hundreds at once cost less than one by one."""
+        told = {
+            place: view
+            for group in self._own
+            for place, view in zip(group.crew.places.tolist(), group.views.told(), strict=True)
+        }
+        return [told[k] for k in range(len(told))]
 
     def image(self) -> list[bytes]:
         """Every state as bytes, exact to the bit."""
