@@ -102,22 +102,21 @@ def call(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any
     step(state, bar, context, params, signal)
 
 
-def _jump(
-    _typing: Any, address: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any
-) -> Any:
+def _jump(_typing: Any, address: Any, records: Any) -> Any:
     """How numba calls the machine code at `address`; what it raises is raised here."""
-    taken = (state, bar, context, params, signal)
+    taken = tuple(records)
 
     def emitted(target: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        convention = target.call_conv
+        convention, utils = target.call_conv, cast("Any", cgutils)
         kind = convention.get_function_type(types.none, taken)
         code = builder.inttoptr(values[0], kind.as_pointer())
-        status, _nothing = convention.call_function(builder, code, types.none, taken, values[1:])
-        with cast("Any", cgutils).if_unlikely(builder, status.is_error):
+        given = utils.unpack_tuple(builder, values[1], len(taken))
+        status, _nothing = convention.call_function(builder, code, types.none, taken, given)
+        with utils.if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return target.get_dummy_value()
 
-    return types.void(address, *taken), emitted
+    return types.void(address, records), emitted
 
 
 _call_at: Any = extending.intrinsic(_jump)
@@ -129,7 +128,7 @@ def _called(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: 
         return None  # numba says that it cannot be called so
 
     def called(step: Any, state: Any, bar: Any, context: Any, params: Any, signal: Any) -> None:
-        _call_at(step, state, bar, context, params, signal)
+        _call_at(step, (state, bar, context, params, signal))
 
     return called
 
