@@ -59,7 +59,8 @@ class Beside:
         self._ghost = self._new_ghost()
         self._shadow = SimulatedDesk(parts.plan) if beside.shadow else None
         self._bar_ms = parts.plan.bar_ms
-        self._ghost_trades = False
+        self._ghost_is_on = False
+        """Whether it trades the minute that was begun."""
         self._waiting: dict[tuple[int, int], float] = {}
         """Net R of a main (or, negative key, shadow) trade that waits for the other."""
         self.ghost_pnl = 0.0
@@ -117,7 +118,7 @@ class Beside:
         what the main account watches of the market, which each desk moves on by itself.
         """
         main = self._parts.desk
-        self._ghost_trades = not self._parts.flags.automation
+        self._ghost_is_on = not self._parts.flags.automation
         if main.account.watches:
             for desk in (self._ghost, self._shadow):
                 if desk is not None:
@@ -129,7 +130,7 @@ class Beside:
         """The minute that was begun. `mids` are quotes by series; without one the close
         counts.
         """
-        if self._ghost_trades:
+        if self._ghost_is_on:
             self._trade_ghost(board, signals, mids)
         if self._shadow is None:
             return

@@ -96,7 +96,7 @@ class Recorder:
 
         Hundreds of them at each bar: fields are read off all signals at once.
         """
-        if not self._every:
+        if not self._every or not streams:
             return
         signals, views = maker.signals, maker.views()
         given, scores = signals["reason"].tolist(), signals["score"].tolist()
