@@ -6,8 +6,10 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.session_states import full_state
@@ -168,6 +170,38 @@ async def test_a_file_that_another_program_keeps_locked(
     assert (await store.read_full_snapshot()).state == full_state(1)
     await store.write(full_state(2))
     assert (await opened(path).read_full_snapshot()).state == full_state(2)
+
+
+async def test_a_write_that_fails_leaves_no_transaction_open(tmp_path: Path, opened: Open) -> None:
+    """However it failed: whoever else writes the file, or this store later, is not locked out."""
+    path = tmp_path / "state.sqlite"
+    store = opened(path)
+    await store.write(full_state(1))
+    connection: Any = store._connection
+    store._connection = NoRollback(connection)  # type: ignore[assignment]
+    connection.execute("CREATE TRIGGER full BEFORE UPDATE ON state BEGIN SELECT unheard(); END")
+    with pytest.raises(StorageError):
+        await store.write(full_state(2))
+    with closing(sqlite3.connect(path, timeout=0.0)) as other:
+        other.execute("DROP TRIGGER full")
+        other.commit()
+    await store.write(full_state(2))
+    assert (await opened(path).read_full_snapshot()).state == full_state(2)
+
+
+class NoRollback:
+    """A connection whose disk fails again when what failed is to be taken back."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, text: str) -> Any:
+        if text == "ROLLBACK":
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._connection.execute(text)
 
 
 async def test_a_write_that_fails_is_repeated_whole(

@@ -95,9 +95,9 @@ class SqliteStateStore:
 
     def _write(self, texts: dict[str, str]) -> None:
         rows = [(f"{NAMESPACE}:{name}", text) for name, text in texts.items()]
-        connection = self._open()
-        connection.execute("BEGIN IMMEDIATE")
+        connection, self._connection = self._open(), None
         try:
+            connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "INSERT INTO state (name, value) VALUES (?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -105,9 +105,9 @@ class SqliteStateStore:
             )
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            connection.close()  # which takes back what was begun; the next call opens the file anew
             raise
+        self._connection = connection
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
