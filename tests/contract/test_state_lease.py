@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from tercel.adapters.redis_state import RedisLease, RedisStateStore, holder_here
-from tercel.adapters.redis_state import lease as redis_lease
+from tercel.adapters.redis_state import RedisLease, RedisStateStore
+from tercel.app.live import holder as holder_module
+from tercel.app.live.holder import holder_here
 from tercel.domain.errors import LeaseLostError, StorageError, UserError
 from tercel.domain.lease import LeaseHolder
 from tercel.domain.session_state import SessionState
@@ -274,7 +275,7 @@ async def test_where_machines_cannot_be_told_apart_only_its_end_frees_it(
     opened: Open, tmp_path: Path, gone_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a boot id: two machines of one name have each other's process ids and inodes."""
-    monkeypatch.setattr(redis_lease, "BOOT_ID", tmp_path / "none")
+    monkeypatch.setattr(holder_module, "BOOT_ID", tmp_path / "none")
     here = holder_here("s1", tmp_path)
     for there in (elsewhere(here, pid=gone_pid), replace(here, session="s0", pid=gone_pid)):
         lease = opened()

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tercel.app.record_bytes import first_records, joined
 from tercel.core.records import EQUITY, FILL, TRADE, Records, Tape
-
-
-def first_records(records: Records, count: int) -> Records:
-    """A copy of the first `count` records, as bytes: numpy copies records field by field."""
-    made = np.empty(count, records.dtype)
-    made.view(np.uint8)[:] = records[:count].view(np.uint8)
-    return made
-
-
-def joined(parts: list[Records], dtype: np.dtype[np.record]) -> Records:
-    """`parts` one after the other, as bytes; numpy would compare their fields for each of them."""
-    whole = b"".join(part.tobytes() for part in parts)
-    return np.frombuffer(bytearray(whole), dtype)
 
 
 class RunTape:

@@ -158,7 +158,7 @@ async def _claimed(settings: Settings, session_name: str) -> tuple[StateLease, L
     running session has it, StorageError.
     """
     lease = open_lease(settings.state.url, session_folder(settings))
-    from tercel.adapters.redis_state import holder_here
+    from tercel.app.live.holder import holder_here
 
     holder = holder_here(session_name, session_folder(settings))
     try:

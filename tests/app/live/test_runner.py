@@ -283,6 +283,9 @@ class FakeFeed:
     async def instruments(self, symbols: Sequence[str]) -> Mapping[str, VenueInstrument]:
         return {}
 
+    def watch_beside(self, symbol: str) -> None:
+        self._touched.append(f"watch {symbol} beside")
+
     async def open(self, symbols: Sequence[str], timeframe: str) -> None:
         self._touched.append(f"open the feed {','.join(symbols)} {timeframe}")
 

@@ -17,10 +17,11 @@ from tests.session_states import full_state
 from tercel.adapters.ccxt.venue import CcxtVenue
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.config import packaged_config_dir, read_settings
-from tercel.adapters.redis_state import RedisLease, holder_here
+from tercel.adapters.redis_state import RedisLease
 from tercel.adapters.simulator.in_process import InProcessVenue
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.context_keeper import ContextKeeper
+from tercel.app.live.holder import holder_here
 from tercel.app.live.recent import Recent
 from tercel.app.prepare import RunRequest
 from tercel.app.promotion import (

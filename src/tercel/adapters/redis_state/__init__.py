@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tercel.adapters.redis_state.lease import RedisLease, holder_here
+from tercel.adapters.redis_state.lease import RedisLease
 from tercel.adapters.redis_state.store import RedisStateStore
 
-__all__ = ["RedisLease", "RedisStateStore", "holder_here"]
+__all__ = ["RedisLease", "RedisStateStore"]

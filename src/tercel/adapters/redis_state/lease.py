@@ -9,9 +9,6 @@ another machine, or on one that cannot be known again, waits until the key has e
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercel.adapters.redis_state.connection import connection_to
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
 
 LEASE_MS = 10_000
 """How long a session that does not renew it keeps the database: several renewals."""
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-PROCESS_IDS = Path("/proc/self/ns/pid")
 TRIES = 3
 """Of taking what somebody else changes at the same moment."""
 
@@ -120,30 +115,6 @@ class RedisLease:
         if self._client is None:
             self._client = connection_to(self._url, self.place)
         return await run_script(self._client, script, self._keys, arguments, self.place)
-
-
-def holder_here(session: str, folder: Path) -> LeaseHolder:
-    """This process as the holder of a session in `folder`."""
-    host = socket.gethostname()
-    machine = ""
-    # One boot of one machine; and where process ids mean the same (containers have their own).
-    # A name alone is no machine: where there is no more (macOS), only the end of a lease counts.
-    with suppress(OSError):
-        if boot := BOOT_ID.read_text(encoding="ascii").strip():
-            machine = f"{host} {boot} {PROCESS_IDS.stat().st_ino}"
-    try:
-        there = folder.stat()
-        folder_id = f"{there.st_dev}:{there.st_ino}"
-    except OSError:
-        folder_id = str(folder.resolve())
-    return LeaseHolder(
-        session=session,
-        host=host,
-        machine=machine,
-        pid=os.getpid(),
-        folder=str(folder.resolve()),
-        folder_id=folder_id,
-    )
 
 
 def _may_follow(holder: LeaseHolder, other: LeaseHolder) -> bool:

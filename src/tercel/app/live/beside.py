@@ -7,31 +7,17 @@ shown the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from tercel.app.context import BTC
 from tercel.app.live.plan import SessionPlan
+from tercel.app.ports import MarketFeed
 from tercel.domain.bars import SeriesKey
 from tercel.domain.errors import UserError
 from tercel.domain.times import HOUR_MS
-from tercel.domain.venue_instrument import VenueInstrument
 
 
-class WideFeed(Protocol):
-    """A MarketFeed that can bring bars of more than what is traded."""
-
-    async def instruments(self, symbols: Sequence[str]) -> Mapping[str, VenueInstrument]:
-        """Rules by symbol. Raises UserError for one that the venue does not know, VenueError."""
-        ...
-
-    def watch_beside(self, symbol: str) -> None:
-        """Bring the bars of `symbol` too once it is open, and no quotes: nobody trades it."""
-        ...
-
-
-async def watch_beside(feed: WideFeed, plan: SessionPlan) -> tuple[SeriesKey | None, str]:
+async def watch_beside(feed: MarketFeed, plan: SessionPlan) -> tuple[SeriesKey | None, str]:
     """The series that `feed` brings from now on beside those that are traded, or None; and what is
     unknown then, in words, empty where nothing is. Raises VenueError.
     """

@@ -11,12 +11,11 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.desk import SimulatedDesk
 from tercel.app.live.parts import SessionParts
 from tercel.app.live.plan import SessionPlan
+from tercel.app.record_bytes import copy_records
 from tercel.core.codes import SlippageModel
 from tercel.core.records import Records
 from tercel.domain.commands import Level
@@ -122,7 +121,7 @@ class Beside:
         if main.account.watches:
             for desk in (self._ghost, self._shadow):
                 if desk is not None:
-                    desk.markets.view(np.uint8)[:] = main.markets.view(np.uint8)
+                    copy_records(desk.markets, main.markets)
 
     def trade(
         self, board: Records, signals: Records, let_through: Records, mids: Mapping[int, float]

@@ -10,13 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tercel.app.live.ghost import BesideFigures
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.working import RESTING, OrderFields
+from tercel.app.record_bytes import load_records
 from tercel.core import breakers
 from tercel.core.codes import LEGS_MAX, OrderStatus, Slot
 from tercel.core.records import ACCOUNT, MARKET, POSITION, STREAM
@@ -238,7 +239,7 @@ def restore_books(session: Session, state: SessionState) -> None:
     desk = session.parts.desk
     limits, pace = desk.account.limits.copy(), desk.account.pace.copy()
     watches, count = bool(desk.account.watches), int(desk.account.series_count)
-    _fill(desk.account, image.account)
+    load_records(desk.account, image.account)
     desk.account.limits, desk.account.pace = limits, pace
     desk.account.watches, desk.account.series_count = watches, count
     kept = np.frombuffer(bytearray(image.streams), STREAM)
@@ -256,17 +257,12 @@ def restore_books(session: Session, state: SessionState) -> None:
         row = desk.rows[k]
         own = {name: row[name].copy() for name in settings}
         number, series, leads = int(row.number), int(row.series), bool(row.leads)
-        _fill(row, record.tobytes())
+        load_records(row, record.tobytes())
         row.number, row.series, row.leads = number, series, leads
         for name, value in own.items():
             if name == "plan" and row.position.quantity > 0.0:
                 continue  # an open trade is managed as it was begun
             row[name] = value
-
-
-def _fill(record: Any, data: bytes) -> None:
-    """The bytes of a record, in place."""
-    record.reshape(1).view(np.uint8)[:] = np.frombuffer(data, np.uint8)
 
 
 def image_of(session: Session) -> bytes:
@@ -298,12 +294,12 @@ def load_image(session: Session, image: bytes) -> None:
         if parts["fingerprint"] != _FINGERPRINT:
             raise DataError("the session was journaled by another version: its records differ")
         desk = session.parts.desk
-        _fill(desk.account, base64.b64decode(parts["account"]))
+        load_records(desk.account, base64.b64decode(parts["account"]))
         for name, records in (("streams", desk.streams), ("markets", desk.markets)):
             data = base64.b64decode(parts[name])
             if len(data) != records.nbytes:
                 raise DataError("the session traded other streams than this one")
-            records.view(np.uint8)[:] = np.frombuffer(data, np.uint8)
+            load_records(records, data)
         session.maker.restore([base64.b64decode(each) for each in parts["states"]])
     except (KeyError, ValueError) as error:
         raise DataError(f"the image of the session cannot be read: {error}") from error

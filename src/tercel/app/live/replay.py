@@ -17,8 +17,8 @@ from tercel.app.backtest import rows_of_series
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.session import Session
 from tercel.app.prepare import PreparedRun
+from tercel.app.record_bytes import joined
 from tercel.app.signals import unknown_context
-from tercel.app.tape import joined
 from tercel.core.ledger import NEVER
 from tercel.core.records import BAR, CONTEXT, STREAM, Records
 from tercel.domain.commands import (

@@ -25,6 +25,7 @@ from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
 from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
+from tercel.app.live.objections import KNOWN_NOTHING, Objections
 from tercel.app.live.operator import Operator, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
@@ -32,7 +33,8 @@ from tercel.app.live.recorder import Recorder
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.signals import SignalMaker
 from tercel.app.live.working import WorkingOrders
-from tercel.core.codes import OrderStatus, Refusal, Side, Slot
+from tercel.app.record_bytes import copy_records
+from tercel.core.codes import Refusal, Slot
 from tercel.core.market import market_step
 from tercel.domain.commands import Command, EndSession, Level, SaveState, WriteJournal
 from tercel.domain.errors import StrategyError
@@ -56,7 +58,6 @@ from tercel.domain.events import (
 )
 from tercel.domain.session_state import SessionState, StateSnapshot
 
-KNOWN_NOTHING = MarketView()
 TOLD_AGAIN_MS = 60_000
 """What goes on is told again after so long."""
 WHOLE_STREAMS = ("user", "market", "rest", "queue")
@@ -87,6 +88,7 @@ class Session:
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
         self.entries = Entries(self.parts, self.execution)
+        self.objections = Objections(self.parts)
         self.recovery = Recovery(self.parts, self.execution)
         self.beside = Beside(self.parts)
         self.operator = Operator(self.parts, self.execution, self.recovery, self.beside)
@@ -194,11 +196,11 @@ class Session:
             return
         self.execution.release_holds()
         self._close_time = event.open_time + parts.plan.bar_ms
-        # As bytes: numpy copies records field by field.
-        self._asked.view(np.uint8)[:] = signals.view(np.uint8)
-        self._object(event)
+        copy_records(self._asked, signals)
+        self._views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
+        self.objections.veto(self._asked, self._views)
         self.beside.begin_minute()
-        self._let_through.view(np.uint8)[:] = self._asked.view(np.uint8)
+        copy_records(self._let_through, self._asked)
         stopped = parts.desk.settle(board, self._asked)
         if stopped != Refusal.NONE:
             self.operator.on_halt(stopped)
@@ -219,69 +221,6 @@ class Session:
             if desk.account.watches and stream.leads and here.present:
                 market_step(desk.markets[int(stream.series)], here.bar, int(stream.bar_ms))
 
-    def _object(self, event: BarsClosed) -> None:
-        """Veto the signals that the session itself refuses, each with its reason."""
-        parts, asked = self.parts, self._asked
-        views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
-        self._views = views
-        for k, side in enumerate(asked["side"].tolist()):
-            if side == Side.NONE:
-                continue
-            view = views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
-            refusal = self._objection(k, view)
-            if refusal != Refusal.NONE and asked["veto"][k] == 0:
-                asked["veto"][k] = int(refusal)
-        late_ms_max = parts.rules.session.fresh_ms_max
-        stale = {
-            f"{parts.plan.series[series].symbol} {view.late_ms} ms"
-            for series, view in views.items()
-            if view.late_ms > late_ms_max
-        }
-        if stale:
-            parts.alert(
-                Level.CRITICAL,
-                AlertCode.WEBSOCKET_STALE,
-                f"bars came late, no entries on them: {', '.join(sorted(stale))}",
-            )
-
-    def _objection(self, k: int, view: MarketView) -> Refusal:
-        """Why the session makes no entry for stream `k` now; NONE: it may."""
-        flags, rules = self.parts.flags, self.parts.rules
-        symbol = self.parts.symbol_of(k)
-        spread = (view.ask - view.bid) / (0.5 * (view.ask + view.bid)) if view.bid > 0.0 else 0.0
-        checks = (
-            (bool(flags.kill_latched), Refusal.KILLED),
-            # A stopped account says so itself, by the breaker that stopped it.
-            (not flags.automation and not self._is_halted(), Refusal.AUTOMATION_OFF),
-            (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
-            (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
-            (flags.is_overloaded, Refusal.STALE_DATA),
-            (self.parts.unreadable_ms > 0, Refusal.UNHEALTHY_FEED),
-            (view.late_ms > rules.session.fresh_ms_max, Refusal.STALE_DATA),
-            (bool(view.trouble), Refusal.UNHEALTHY_FEED),
-            (0.0 < rules.session.spread_fraction_max < spread, Refusal.WIDE_SPREAD),
-            (symbol in flags.mismatched, Refusal.POSITION_MISMATCH),
-            (rules.nets_positions and self._is_taken(k, symbol), Refusal.SYMBOL_TAKEN),
-        )
-        return next((refusal for objects, refusal in checks if objects), Refusal.NONE)
-
-    def _is_halted(self) -> bool:
-        account = self.parts.desk.account
-        return bool(account.halted) or bool(account.exhausted)
-
-    def _is_taken(self, k: int, symbol: str) -> bool:
-        """Whether another stream holds the symbol, or is about to."""
-        desk = self.parts.desk
-        return any(
-            other != k
-            and (
-                desk.held.item(other) > 0.0
-                or desk.statuses.item(other, Slot.ENTRY) != OrderStatus.EMPTY
-                or self.parts.orders.of(other, Slot.ENTRY)
-            )
-            for other in self.parts.plan.streams_of(symbol)
-        )
-
     def _on_decide(self, event: Decide) -> None:
         parts, desk, k = self.parts, self.parts.desk, event.stream
         signal = self._asked[k]
@@ -292,7 +231,7 @@ class Session:
         if asks and desk.left_times[k] > self._close_time:
             # It left while this bar was on its way: at this close a backtest is in it.
             signal["veto"] = int(Refusal.POSITION_OPEN)
-        elif asks and parts.rules.nets_positions and self._is_taken(k, parts.symbol_of(k)):
+        elif asks and self.objections.is_taken(k):
             signal["veto"] = int(Refusal.SYMBOL_TAKEN)
         elif asks:
             self.entries.choose(k, view, float(signal["score"]))

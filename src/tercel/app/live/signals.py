@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tercel.app.live.plan import SessionPlan
+from tercel.app.record_bytes import load_records
 from tercel.app.signals import quiet_signals
 from tercel.app.strategies import Strategy
 from tercel.app.strategy_errors import COMPILE_ERRORS, RUN_ERRORS
@@ -198,4 +199,4 @@ class SignalMaker:
         if [len(part) for part in image] != [state.nbytes for state in states]:
             raise ValueError("strategy states of another layout")
         for state, part in zip(states, image, strict=True):
-            state.reshape(1).view(np.uint8)[:] = np.frombuffer(part, np.uint8)
+            load_records(state, part)

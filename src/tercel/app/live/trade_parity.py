@@ -36,8 +36,8 @@ from tercel.app.live.plan import SessionPlan
 from tercel.app.live.session_row import account_at_start
 from tercel.app.live.wire import decode_event
 from tercel.app.ports import Progress
+from tercel.app.record_bytes import joined
 from tercel.app.strategies import Strategy
-from tercel.app.tape import joined
 from tercel.core.codes import ExitReason, OrderKind, Slot
 from tercel.core.records import BAR, CONTEXT, TRADE, Records
 from tercel.domain.bars import BarSeries

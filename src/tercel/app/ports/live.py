@@ -101,6 +101,10 @@ class MarketFeed(Protocol):
         """The venue's own trading rules by symbol. Raises VenueError, UserError."""
         ...
 
+    def watch_beside(self, symbol: str) -> None:
+        """Bring the bars of `symbol` too once it is open, and no quotes: nobody trades it."""
+        ...
+
     async def open(self, symbols: Sequence[str], timeframe: str) -> None:
         """Connect and subscribe. Raises VenueError."""
         ...
