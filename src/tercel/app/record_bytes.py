@@ -8,15 +8,19 @@ from tercel.core.records import Records
 
 
 def copy_records(target: Records, source: Records) -> None:
-    """Write `source` over `target`: arrays of one dtype and length, each without gaps."""
+    """Write `source` over `target`, which has no gaps. Raises ValueError where they are of
+    different records or lengths.
+    """
+    if target.dtype != source.dtype or target.shape != source.shape:
+        raise ValueError(f"{source.shape} {source.dtype} over {target.shape} {target.dtype}")
     target.view(np.uint8)[:] = source.view(np.uint8)
 
 
 def load_records(target: Records, data: bytes) -> None:
-    """Write what `tobytes` gave over `target`, a record or an array. Raises ValueError where it is
-    of another size.
+    """Write what `tobytes` gave over `target`, a record or an array without gaps. Raises ValueError
+    where it is of another size.
     """
-    if len(data) != target.nbytes:
+    if len(data) != target.nbytes or not target.flags.c_contiguous:
         raise ValueError(f"{len(data)} bytes for records of {target.nbytes}")
     target.reshape(-1).view(np.uint8)[:] = np.frombuffer(data, np.uint8)
 

@@ -49,6 +49,8 @@ class ReadVenue:
 
     symbols: tuple[str, ...]
     since_ms: int
+    asked_ms: int = 0
+    """When it was asked; goes back with the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,10 @@ class VenueRead:
     time_ms: int
     snapshot: VenueSnapshot | None
     trouble: str = ""
+    asked_ms: int = 0
+    """When it was asked: an answer may come after the question was given up and asked again; 0: it
+    is the answer that is waited for.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,8 +286,11 @@ class ScriptedVenue:
         if isinstance(command, ReadVenue):
             rule = self._rule("read", "")
             if rule is None:
-                return VenueRead(now, self.snapshot(command.since_ms, now))
-            return None if rule.reply is None else VenueRead(now, None, "no connection")
+                found = self.snapshot(command.since_ms, now)
+                return VenueRead(now, found, asked_ms=command.asked_ms)
+            if rule.reply is None:
+                return None
+            return VenueRead(now, None, "no connection", command.asked_ms)
         raise TypeError(command)
 
     def _rule(self, kind: str, client_id: str) -> _Rule | None:

@@ -10,13 +10,14 @@ import math
 from dataclasses import replace
 
 import pytest
-from tests.app.live.scenes import FOR_EVER, Cast, Scene, place_of, refused
+from tests.app.live.scenes import FOR_EVER, Cast, Scene, place_of, refused, settings
 from tests.desk import Ask
 
 from tercel.app.live.alerts import AlertCode
 from tercel.core.codes import Refusal, Slot
 from tercel.core.plan import TradePlan
 from tercel.domain.commands import (
+    Alert,
     CancelForeign,
     CancelOrder,
     PlaceOrder,
@@ -25,6 +26,7 @@ from tercel.domain.commands import (
 )
 from tercel.domain.events import (
     Answer,
+    Event,
     Fault,
     FeedNews,
     Filled,
@@ -89,6 +91,134 @@ def test_an_entry_that_fills_after_the_kill_is_closed(plan: TradePlan) -> None:
     assert scene.session.parts.flags.kill_latched
     scene.bar(ask=Ask())
     assert len(scene.placed(Slot.ENTRY)) == 1
+
+
+def entry_on_its_way(scene: Scene) -> PlaceOrder:
+    """A market entry is asked for, and does not arrive."""
+    scene.is_apart = True
+    scene.bar(ask=Ask())
+    return next(each for each in scene.outbox if isinstance(each, PlaceOrder))
+
+
+def read_before(scene: Scene) -> Event:
+    """The venue is asked now; the answer, which is on its way, does not have what comes later."""
+    scene.hand(FeedNews(scene.now, "user", is_up=True, detail="connected"))
+    asked = next(each for each in scene.outbox if isinstance(each, ReadVenue))
+    answer = scene.venue.take(asked, scene.now)
+    assert answer is not None
+    scene.outbox.clear()
+    return answer
+
+
+def check_killed(scene: Scene) -> None:
+    """Nothing is held anywhere, and the venue was asked after the last close."""
+    assert (scene.held(), scene.at(), scene.venue.resting()) == (0.0, 0.0, [])
+    at = dict.fromkeys(("close", "verified"), -1)
+    for place, each in enumerate(scene.log):
+        if isinstance(each, PlaceOrder) and each.request.slot is Slot.CLOSE:
+            at["close"] = place
+        elif isinstance(each, Alert) and each.code == AlertCode.KILL_VERIFIED:
+            at["verified"] = place
+    assert -1 < at["close"] < at["verified"]
+    assert scene.session.parts.flags.kill_latched
+
+
+def test_a_kill_is_not_verified_by_a_picture_of_before_the_entry_arrived() -> None:
+    scene = with_news()
+    entry = entry_on_its_way(scene)
+    picture = read_before(scene)
+    scene.ask(Operation.KILL)
+    scene.now += 300
+    scene.hand(picture)
+    assert scene.alerts(AlertCode.KILL_VERIFIED) == []
+    scene.outbox.clear()
+    scene.now += 200
+    answer = scene.venue.take(entry, scene.now)
+    assert answer is not None
+    scene.is_apart = False
+    scene.hand(answer)
+    scene.wait(20_000)
+    check_killed(scene)
+    assert len(scene.placed(Slot.CLOSE)) == 1
+    assert len(scene.alerts(AlertCode.KILL_VERIFIED)) == 1
+
+
+def test_a_kill_whose_entry_is_unknown_after_a_restart_is_not_verified_before_it_is_known() -> None:
+    """The process died right after KILL, and the entry comes to the venue after the restart."""
+    scene = Scene()
+    entry = entry_on_its_way(scene)
+    scene.ask(Operation.KILL)
+    again = scene.restart()
+    assert again.alerts(AlertCode.KILL_VERIFIED) == []
+    again.now += 100
+    again.venue.take(entry, again.now)
+    again.settle()
+    again.wait(20_000)
+    check_killed(again)
+
+
+def test_what_fills_after_a_kill_was_verified_is_closed_and_verified_again() -> None:
+    """The venue did not know the entry for long enough, and has filled it all the same."""
+    scene = with_news()
+    entry = entry_on_its_way(scene)
+    scene.ask(Operation.KILL)
+    scene.outbox.remove(entry)
+    go_on(scene)
+    scene.wait(settings().session.answer_ms_max + settings().session.unknown_ms_max + 5_000)
+    assert len(scene.alerts(AlertCode.KILL_VERIFIED)) == 1
+    scene.venue.take(entry, scene.now)
+    scene.settle()
+    scene.wait(5_000)
+    check_killed(scene)
+    assert len(scene.alerts(AlertCode.KILL_SWITCH)) == 2
+    assert len(scene.alerts(AlertCode.KILL_VERIFIED)) == 2
+    scene.ask(Operation.REARM)
+    assert not scene.session.parts.flags.kill_latched
+
+
+def test_a_start_with_the_switch_latched_closes_what_it_does_not_know() -> None:
+    """It is no reason to end: whoever latched it wants it closed, and that is seen through."""
+    scene = Scene()
+    scene.ask(Operation.KILL)
+    scene.wait(3_000)
+    scene.venue.positions["BTCUSDT"] = (1.0, 100.0)
+    again = scene.restart()
+    again.wait(10_000)
+    assert again.ended is None
+    check_killed(again)
+    told = again.alerts(AlertCode.UNKNOWN_POSITION)
+    assert len(told) == 1
+    assert "the kill switch closes it" in told[0].text
+
+
+# --- readings -------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_comes_late_is_judged_as_of_when_it_was_asked() -> None:
+    """Two readings of before a position's end arrive after it: nobody else holds it now."""
+    scene = with_news()
+    scene.enter()
+    scene.is_apart = True
+    pictures = [read_before(scene)]
+    scene.wait(settings().session.silent_ms_max + 500)
+    asked = [each for each in scene.outbox if isinstance(each, ReadVenue)]
+    answer = scene.venue.take(asked[-1], scene.now)
+    assert answer is not None
+    pictures.append(answer)
+    scene.outbox.clear()
+    scene.is_apart = False
+    scene.bar(ask=Ask(side=0, exit_long=True))
+    assert (scene.held(), scene.at()) == (0.0, 0.0)
+    scene.is_apart = True
+    for picture in pictures:
+        scene.now += 100
+        scene.hand(replace(picture, time_ms=scene.now))
+    assert scene.session.execution.booking.foreign.held("BTCUSDT") == 0.0
+    go_on(scene)
+    scene.wait(3_000)
+    assert scene.alerts(AlertCode.POSITION_MISMATCH) == []
+    scene.enter()
+    scene.check_agreement()
 
 
 # --- the start ------------------------------------------------------------------------------------

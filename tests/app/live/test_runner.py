@@ -14,6 +14,7 @@ from tests.app.live.scenes import (
     FEE_RATE,
     FOR_EVER,
     MINUTE,
+    QUIET,
     START,
     Cast,
     Script,
@@ -48,10 +49,11 @@ from tercel.domain.commands import (
     QueryOrder,
     ReadVenue,
 )
-from tercel.domain.errors import LeaseLostError, StorageError, UserError, VenueError
+from tercel.domain.errors import DataError, LeaseLostError, StorageError, UserError, VenueError
 from tercel.domain.events import (
     Answer,
     BarsClosed,
+    Decide,
     Event,
     FeedNews,
     Filled,
@@ -70,6 +72,7 @@ from tercel.domain.journal import (
     InputRow,
     IntentRow,
     JournalRow,
+    RefusalRow,
     SessionEndRow,
     SessionRow,
 )
@@ -975,3 +978,222 @@ async def test_a_last_write_that_finds_the_state_taken_is_the_exit_code() -> Non
     assert await scene.end() == 1
     [end] = scene.rows(SessionEndRow)
     assert (end.exit_code, end.why) == (1, "session s2 has it")
+
+
+# --- what must not leave a position to itself -----------------------------------------------------
+
+
+def minute_of(count: int, open_time: int, now_ms: int) -> BarsClosed:
+    """A closed bar of each of `count` symbols."""
+    contexts = np.zeros(count, CONTEXT)
+    contexts[:] = unknown_context()
+    bars = np.concatenate([bar_of(open_time, 100.0)] * count)
+    return BarsClosed(now_ms, tuple(range(count)), bars, contexts, (QUIET,) * count)
+
+
+MANY = 6
+
+
+async def many() -> Stage:
+    """Six symbols, of which each enters at the first bar; it has not come yet."""
+    cast = Cast(tuple(f"S{k}USDT" for k in range(MANY)), tuple(range(MANY)))
+    scene = await stage(cast).begin()
+    for k in range(MANY):
+        scene.script.asks[k, START] = Ask()
+    await scene.clock.move(MINUTE + 100)
+    return scene
+
+
+async def test_a_fill_between_two_decisions_has_its_stop_before_the_next_entry() -> None:
+    """Six symbols enter at one close: none waits for its stop until the last has decided."""
+    scene = await many()
+    placed: list[tuple[int, Slot]] = []
+    scene.venue.on_place = lambda request: placed.append((request.stream, request.slot))
+    scene.runner._put(minute_of(MANY, START, scene.clock.now_ms()))
+    await scene.clock.move(0)
+    await scene.clock.move(0)
+    stops = [placed.index((k, Slot.STOP)) for k in range(MANY)]
+    assert stops[0] < placed.index((3, Slot.ENTRY))
+    assert stops == sorted(stops)
+    assert await scene.stop() == 0
+
+
+async def test_the_next_bars_wait_for_the_end_of_a_close() -> None:
+    """Whatever is late: each stream decides on the bar that it was asked about."""
+    scene = await many()
+    for minute in (START, START + MINUTE):
+        scene.runner._put(minute_of(MANY, minute, scene.clock.now_ms()))
+    for _ in range(4):
+        await scene.clock.move(0)
+    shown = [each for each in scene.told if isinstance(each, BarsClosed | Decide | MinuteEnded)]
+    kinds = [type(each).__name__ for each in shown]
+    first_end = kinds.index("MinuteEnded")
+    assert kinds.count("BarsClosed") == 2
+    assert kinds[:first_end].count("BarsClosed") == 1
+    assert kinds[:first_end].count("Decide") == MANY
+    assert await scene.stop() == 0
+
+
+async def test_a_kill_between_two_decisions_is_obeyed_by_the_rest_of_them() -> None:
+    """Objections are those of the decision's moment, not of the bar's."""
+    scene = await many()
+    entered: list[int] = []
+
+    def place(request: OrderRequest) -> None:
+        if request.slot is Slot.ENTRY:
+            entered.append(request.stream)
+        if len(entered) == 2:
+            scene.runner.submit(Operation.KILL, "test")
+
+    scene.venue.on_place = place
+    scene.runner._put(minute_of(MANY, START, scene.clock.now_ms()))
+    await scene.clock.move(5_000)
+    assert len(entered) < MANY
+    assert {row.refusal for row in scene.rows(RefusalRow)} == {"killed"}
+    assert not any(quantity for quantity, _ in scene.venue.desk.positions.values())
+    assert AlertCode.KILL_VERIFIED in scene.alerts()
+    assert await scene.stop() == 0
+
+
+async def test_a_store_that_hangs_holds_stops_back_once_and_not_for_each_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first entry is stored, then nothing any more: its stop leaves, no other entry does."""
+    scene = await many()
+    placed: list[tuple[int, Slot]] = []
+    waited: list[float] = []
+    wait = asyncio.wait
+
+    async def counted(tasks: Any, **limits: float) -> Any:
+        waited.append(limits["timeout"])
+        return await wait(tasks, timeout=0.0 if scene.store.gate else limits["timeout"])
+
+    def place(request: OrderRequest) -> None:
+        placed.append((request.stream, request.slot))
+        scene.store.gate = scene.store.gate or asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr("tercel.app.live.storing.asyncio.wait", counted)
+    scene.venue.on_place = place
+    scene.runner._put(minute_of(MANY, START, scene.clock.now_ms()))
+    for _ in range(4):
+        await scene.clock.move(0)
+    assert (0, Slot.STOP) in placed
+    assert [k for k, slot in placed if slot is Slot.ENTRY] == [0]
+    assert len(waited) == 2, "the entry that was stored, and the first write that hung"
+    assert scene.store.gate is not None
+    scene.store.gate.set_result(None)
+    scene.store.gate = None
+    assert await scene.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("the state is damaged"), TypeError("cannot be encoded")], ids=repr
+)
+async def test_whatever_a_store_fails_with_the_position_gets_its_stop(error: Exception) -> None:
+    """The entry has filled, and the file is damaged: the stop leaves, entries are blocked."""
+    scene = stage()
+
+    async def broken(state: SessionState) -> None:
+        raise error
+
+    def place(request: OrderRequest) -> None:
+        if request.slot is Slot.ENTRY:
+            scene.store.write = broken  # type: ignore[method-assign]
+
+    scene.venue.on_place = place
+    await scene.begin()
+    await scene.bar(ask=Ask())
+    assert Slot.STOP in [each.request.slot for each in scene.venue.desk.resting()]
+    [told] = [e for e in scene.told if isinstance(e, Alert) and e.code == AlertCode.JOURNAL_DOWN]
+    assert str(error) in told.text
+    await scene.bar(ask=Ask(side=Side.NONE, exit_long=True))
+    await scene.bar(ask=Ask())
+    assert scene.touched.count("place entry") == 1
+    assert await scene.stop() == 1, "the last state is not kept"
+
+
+async def test_a_session_that_fails_on_an_event_protects_before_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The accounts beside fail while the entry is on its way: the fill is booked, the stop rests,
+    then it ends.
+    """
+    scene = await stage().begin()
+    await scene.bar()
+
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("shadow")
+
+    monkeypatch.setattr(scene.runner.session.beside, "trade", fails)
+    await scene.bar(ask=Ask())
+    assert await scene.end() == 1
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 1.0
+    assert Slot.STOP in [each.request.slot for each in scene.venue.desk.resting()]
+    assert scene.store.states[-1].active_position, "the next start knows of it"
+    [end] = scene.rows(SessionEndRow)
+    assert (end.exit_code, end.why) == (1, "ZeroDivisionError: shadow")
+
+
+async def test_a_session_that_fails_on_every_event_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = await stage().begin()
+
+    def fails(_: Event) -> list[Command]:
+        raise ZeroDivisionError("all of it")
+
+    monkeypatch.setattr(scene.runner.session, "handle", fails)
+    assert await scene.end() == 1
+
+
+async def test_a_view_that_fails_changes_nothing() -> None:
+    scene = stage()
+
+    def blind(_: Command | Event) -> None:
+        raise ZeroDivisionError("no such column")
+
+    scene.runner._told = blind
+    await scene.begin()
+    await scene.bar(ask=Ask())
+    assert Slot.STOP in [each.request.slot for each in scene.venue.desk.resting()]
+    assert await scene.stop() == 0
+
+
+async def test_a_store_that_hangs_does_not_keep_a_session_from_ending() -> None:
+    """SIGTERM: within `stop_ms_max`, and the exit code says that the end is not kept."""
+    scene = await stage(stop_ms_max=100).begin()
+    await scene.bar()
+    scene.store.gate = asyncio.get_running_loop().create_future()
+    scene.runner.submit(Operation.STOP, "signal")
+    await scene.clock.move(200)
+    assert scene.task is not None
+    assert await scene.task == 1
+    assert scene.touched[-2:] == ["close the feed", "close the venue"]
+
+
+async def test_a_connection_that_does_not_close_does_not_keep_a_session_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = await stage(stop_ms_max=100).begin()
+
+    async def hangs() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(scene.feed, "close", hangs)
+    scene.runner.submit(Operation.STOP, "signal")
+    await scene.clock.move(200)
+    assert scene.task is not None
+    assert await scene.task == 0
+    assert scene.touched[-1] == "close the venue"
+
+
+async def test_a_kill_file_beside_a_latched_switch_kills_once_more() -> None:
+    """Something may have come to be held since; the file is taken when the latch is kept."""
+    scene = await stage(kill_file=[True, *[False] * 30, True]).begin()
+    await scene.clock.move(3_000)
+    note: Any = scene.runner._around.kill_file
+    assert (note.taken, scene.alerts().count(AlertCode.KILL_SWITCH)) == (1, 1)
+    await scene.clock.move(10_000)
+    assert (note.taken, scene.alerts().count(AlertCode.KILL_SWITCH)) == (2, 2)
+    assert scene.alerts().count(AlertCode.KILL_VERIFIED) == 2
+    assert await scene.stop() == 0

@@ -41,6 +41,8 @@ class SqliteStateStore:
         self._kept: SessionState | None = None
         """What the file surely holds; None: it is not known."""
         self._writing = asyncio.Lock()
+        self._is_checked = False
+        """Whether the whole file was read once, and is not damaged."""
         self._is_closed = False
 
     async def read_full_snapshot(self) -> StateRead:
@@ -140,9 +142,12 @@ class SqliteStateStore:
                 f"{self.path}: is a state of version {version}, and this Tercel writes version "
                 f"{VERSION}; use the Tercel that wrote it, or {ELSEWHERE}"
             )
+        if self._is_checked:
+            return  # opened anew while a session runs, whose orders wait
         [whole] = connection.execute("PRAGMA quick_check(1)").fetchone()
         if whole != "ok":
             raise DataError(f"{self.path}: the state is damaged: {whole}; {ELSEWHERE}")
+        self._is_checked = True
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -160,7 +160,7 @@ class Beside:
     def record(self, time: int) -> None:
         """The accounts at a close."""
         recorder = self._parts.recorder
-        if not self._parts.flags.automation:
+        if self._ghost_is_on:
             recorder.account(time, "ghost", self._ghost.account)
         if self._shadow is not None:
             recorder.account(time, "shadow", self._shadow.account)

@@ -27,12 +27,42 @@ class Objections:
         for k, side in enumerate(asked["side"].tolist()):
             if side == Side.NONE:
                 continue
-            refusal = self._against(k, views.get(self._parts.plan.streams[k].series, KNOWN_NOTHING))
+            refusal = self.against(k, views.get(self._parts.plan.streams[k].series, KNOWN_NOTHING))
             if refusal != Refusal.NONE and asked["veto"][k] == 0:
                 asked["veto"][k] = int(refusal)
         self._tell_late(views)
 
-    def is_taken(self, k: int) -> bool:
+    def against(self, k: int, view: MarketView) -> Refusal:
+        """Why the session makes no entry for stream `k` now; NONE: it may."""
+        flags, session = self._parts.flags, self._parts.rules.session
+        spread = (view.ask - view.bid) / (0.5 * (view.ask + view.bid)) if view.bid > 0.0 else 0.0
+        refusal = Refusal.NONE
+        if flags.kill_latched:
+            refusal = Refusal.KILLED
+        elif not flags.automation and not self._is_halted():
+            # A stopped account says so itself, by the breaker that stopped it.
+            refusal = Refusal.AUTOMATION_OFF
+        elif flags.is_paused or flags.is_stopping:
+            refusal = Refusal.PAUSED
+        elif not flags.journal_is_up:
+            refusal = Refusal.JOURNAL_DOWN
+        elif flags.is_overloaded:
+            refusal = Refusal.STALE_DATA
+        elif self._parts.unreadable_ms > 0:
+            refusal = Refusal.UNHEALTHY_FEED
+        elif view.late_ms > session.fresh_ms_max:
+            refusal = Refusal.STALE_DATA
+        elif view.trouble:
+            refusal = Refusal.UNHEALTHY_FEED
+        elif 0.0 < session.spread_fraction_max < spread:
+            refusal = Refusal.WIDE_SPREAD
+        elif self._parts.symbol_of(k) in flags.mismatched:
+            refusal = Refusal.POSITION_MISMATCH
+        elif self._is_taken(k):
+            refusal = Refusal.SYMBOL_TAKEN
+        return refusal
+
+    def _is_taken(self, k: int) -> bool:
         """Whether another stream holds the symbol of stream `k`, or is about to, where the venue
         keeps one position a symbol.
         """
@@ -46,26 +76,6 @@ class Objections:
             )
             for other in parts.plan.streams_of(parts.symbol_of(k))
         )
-
-    def _against(self, k: int, view: MarketView) -> Refusal:
-        """Why the session makes no entry for stream `k` now; NONE: it may."""
-        flags, rules = self._parts.flags, self._parts.rules
-        spread = (view.ask - view.bid) / (0.5 * (view.ask + view.bid)) if view.bid > 0.0 else 0.0
-        checks = (
-            (bool(flags.kill_latched), Refusal.KILLED),
-            # A stopped account says so itself, by the breaker that stopped it.
-            (not flags.automation and not self._is_halted(), Refusal.AUTOMATION_OFF),
-            (flags.is_paused or flags.is_stopping, Refusal.PAUSED),
-            (not flags.journal_is_up, Refusal.JOURNAL_DOWN),
-            (flags.is_overloaded, Refusal.STALE_DATA),
-            (self._parts.unreadable_ms > 0, Refusal.UNHEALTHY_FEED),
-            (view.late_ms > rules.session.fresh_ms_max, Refusal.STALE_DATA),
-            (bool(view.trouble), Refusal.UNHEALTHY_FEED),
-            (0.0 < rules.session.spread_fraction_max < spread, Refusal.WIDE_SPREAD),
-            (self._parts.symbol_of(k) in flags.mismatched, Refusal.POSITION_MISMATCH),
-            (self.is_taken(k), Refusal.SYMBOL_TAKEN),
-        )
-        return next((refusal for objects, refusal in checks if objects), Refusal.NONE)
 
     def _is_halted(self) -> bool:
         account = self._parts.desk.account

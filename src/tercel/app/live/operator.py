@@ -60,6 +60,12 @@ class Operator:
         self._beside = beside
         self._kill_is_open = False
         """A kill is under way: not everything is verified to be closed."""
+        self._kill_is_verified = False
+        """One was seen through, and the switch has been latched since."""
+        self._at_rest_ms = 0
+        """Since when nothing is held and no order rests or is on its way, while the switch is
+        latched; 0: something is.
+        """
         self._cooling: dict[tuple[str, str], int] | None = None
         """Until when each cool-down lasts that is journaled, or was there at the first event; None:
         no event has come yet.
@@ -163,14 +169,37 @@ class Operator:
         parts = self._parts
         parts.flags.kill_latched = why
         parts.flags.automation = False
-        self._kill_is_open = True
-        self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
+        self._begin_kill()
         parts.alert(Level.CRITICAL, AlertCode.KILL_SWITCH, why)
 
     def see_kill_through(self) -> None:
         """A restart with the switch latched: whatever cut it short, it is finished and verified."""
-        self._kill_is_open = True
+        self._begin_kill()
+
+    def _begin_kill(self) -> None:
+        self._kill_is_open, self._kill_is_verified = True, False
         self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
+
+    def _go_on_with_kill(self) -> None:
+        """Close what is there, and ask the venue once nothing is known to be."""
+        parts = self._parts
+        if self._kill_is_verified and not parts.desk.is_flat():
+            self._begin_kill()
+            told = "something filled after the kill was verified: it is closed, too"
+            parts.alert(Level.CRITICAL, AlertCode.KILL_SWITCH, told)
+        if self._kill_is_open and not parts.desk.is_flat():
+            # An entry may have filled after the switch: it is closed as well.
+            self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
+        if not parts.desk.is_flat() or parts.orders.live():
+            self._at_rest_ms = 0
+            return
+        self._at_rest_ms = self._at_rest_ms or parts.now
+        if not self._kill_is_open:
+            return
+        if not parts.rules.reads_venue:
+            self._verified("nothing is open")
+        elif self._may_read():
+            parts.read_venue()
 
     def on_halt(self, refusal: Refusal) -> None:
         """A breaker of the account has just stopped it."""
@@ -193,19 +222,23 @@ class Operator:
             )
             return
         parts.flags.kill_latched = ""
+        self._kill_is_verified, self._at_rest_ms = False, 0
         if parts.desk.account.halted:
             breakers.resume(parts.desk.account)
         parts.alert(Level.WARNING, AlertCode.KILL_REARMED, f"asked by {origin}; automation is off")
 
-    def on_snapshot(self, snapshot: VenueSnapshot) -> None:
-        """The venue was read: a kill under way is verified by it."""
+    def on_snapshot(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
+        """The venue was read: it verifies a kill under way, unless it was asked while an order was
+        on its way, which such a picture may not have yet.
+        """
         if not self._kill_is_open or not self._parts.desk.is_flat():
             return
-        if self._recovery.flatten_strays(snapshot):
+        is_clean = self._recovery.flatten_strays(snapshot)
+        if is_clean and 0 < self._at_rest_ms <= asked_ms and not self._parts.orders.live():
             self._verified("the venue was asked: flat, no orders")
 
     def _verified(self, text: str) -> None:
-        self._kill_is_open = False
+        self._kill_is_open, self._kill_is_verified = False, True
         self._parts.changed = True
         self._parts.alert(Level.CRITICAL, AlertCode.KILL_VERIFIED, text)
 
@@ -226,14 +259,8 @@ class Operator:
         parts = self._parts
         if self._cooling is None or self._execution.booking.trades:
             self._note_cool_downs()
-        if self._kill_is_open and not parts.desk.is_flat():
-            # An entry may have filled after the switch: it is closed as well.
-            self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
-        if self._kill_is_open and parts.desk.is_flat() and not parts.orders.live():
-            if not parts.rules.reads_venue:
-                self._verified("nothing is open")
-            elif self._may_read():
-                parts.read_venue()
+        if parts.flags.kill_latched:
+            self._go_on_with_kill()
         if self._recovery.wallet.is_due() and self._may_read():
             parts.read_venue()
         if not self._stop_ms or self._ended:

@@ -99,6 +99,8 @@ class SessionParts:
     """When the last answer came."""
     seen: dict[str, int] = field(default_factory=dict)
     """Fills that are booked: `symbol:trade id` and when they were, oldest first."""
+    booked_ms: dict[str, int] = field(default_factory=dict)
+    """When a fill was last booked, by symbol."""
     since_ms: int = 0
     """Fills before this moment are booked and no longer remembered."""
     _seen_since: tuple[int, tuple[str, ...]] | None = None
@@ -163,7 +165,7 @@ class SessionParts:
             self.wants_read = self.wants_read or again
         else:
             self.venue_asked_ms = self.now
-            self.asked.append(ReadVenue(self.plan.symbols, self.fills_since()))
+            self.asked.append(ReadVenue(self.plan.symbols, self.fills_since(), self.now))
 
     def fills_since(self) -> int:
         """Fills before this moment are all booked: the latest one's, with room for late ones.

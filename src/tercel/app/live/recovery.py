@@ -87,6 +87,7 @@ class Recovery:
         if not parts.note_fill(f"{fill.symbol}:{fill.trade_id}", fill.time_ms):
             return
         parts.changed = True
+        parts.booked_ms[fill.symbol] = parts.now
         order = parts.orders.find(fill.client_id) or self._by_venue_id(fill)
         if order is not None:
             self._execution.book(order, fill)
@@ -205,6 +206,8 @@ class Recovery:
                 self._block(symbol, difference, held)
             elif symbol in busy:
                 self._mismatches.pop(symbol, None)
+            elif parts.booked_ms.get(symbol, 0) >= asked_ms:
+                parts.read_venue()  # the picture is older than what we know
             else:
                 self._mismatches[symbol] = self._mismatches.get(symbol, 0) + 1
                 if self._mismatches[symbol] < MISMATCHES_MIN:
@@ -359,6 +362,11 @@ class Recovery:
         if parts.rules.session.on_unknown_position == "adopt" and free:
             self._adopt(free[0], difference, held)
             parts.alert(Level.CRITICAL, AlertCode.POSITION_ADOPTED, f"{what}: adopted", free[0])
+            return
+        if parts.flags.kill_latched:
+            parts.alert(
+                Level.CRITICAL, AlertCode.UNKNOWN_POSITION, f"{what}: the kill switch closes it"
+            )
             return
         self.refusal = (
             f"{what}, which the state does not know; close it, or adopt it with "

@@ -5,8 +5,13 @@ says whether it can begin), external scores afresh, history into the same steps,
 and the loop. The state was read before any of it.
 
 The loop takes one event at a time. What the session asks for is carried out in its order: rows and
-state are durable before an order leaves; orders leave side by side, and their answers come back as
-events. Rows that no order waits for are written in batches beside the loop.
+state are durable before an order leaves (`storing.py` says how long an exit waits for them); orders
+leave side by side, and their answers come back as events. Between the decisions of one close
+whatever came meanwhile is handled, since a fill must not wait for its stop until the last of forty
+streams has decided; only the next bars wait for the end of the close.
+
+An event that the session fails on ends it in order, as a task that fails does: no entries, and what
+is open is protected first.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,6 +28,7 @@ import structlog
 from tercel.app.live.latency import Latencies
 from tercel.app.live.lease import LeasedState
 from tercel.app.live.session import Session
+from tercel.app.live.storing import Storing
 from tercel.app.live.surroundings import Surroundings
 from tercel.app.ports import (
     FeedQuote,
@@ -62,19 +68,16 @@ from tercel.domain.events import (
     VenueRead,
 )
 from tercel.domain.journal import JournalRow, SessionEndRow
-from tercel.domain.session_state import StateSnapshot
 
 log = structlog.get_logger(__name__)
 
-ROWS_AT_ONCE = 2_000
-"""Journal rows of one transaction while nobody waits for them."""
-FLUSH_SECONDS = 0.1
-"""Rows that no order waits for are written this often."""
-STORE_SECONDS_MAX = 0.5
-"""An exit waits so long for journal and state, then it leaves without them; an entry never does."""
 TURNS_TO_THE_WIRE = 3
 """Turns of the loop that go to what was just sent before the session goes on. Two bring an order
 through ccxt and aiohttp onto a connection that is open; too few cost time and nothing else."""
+STORING_SHARE = 0.3
+"""Of `session.stop_ms_max`: an end waits so long for its last state, and for its last rows."""
+CLOSING_SHARE = 0.2
+"""Of `session.stop_ms_max`: an end waits so long for connections to close."""
 Told = Callable[[Command | Event], None]
 _Made = TypeVar("_Made")
 
@@ -97,16 +100,21 @@ class Runner:
         self._told = told
         self._queue: asyncio.Queue[Event | _History] = asyncio.Queue()
         self._queue_max = session.parts.rules.session.queue_max
-        self._rows: deque[JournalRow] = deque()
-        self._state: StateSnapshot | None = None
+        self._later: deque[BarsClosed | _History] = deque()
+        """Bars that came while the decisions of others were made."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._storing = asyncio.Lock()
-        self._journal_is_up = True
         self._end: EndSession | None = None
         self._queue_is_full = False
         self._failure = ""
-        """What a task of ours failed with; empty: none did."""
+        """What a task of ours, or an event, failed with; empty: nothing did."""
+        self._view_failure = ""
+        """What the view last failed with."""
         self._leased = LeasedState(lambda why: self._fail(why, "another session has its state"))
+        self._storing = Storing(
+            (around.journal, around.state), self._leased, self.latencies, self._note_storing
+        )
+        self._kill_file_is_obeyed = False
+        """The KILL file that lies there has been."""
         self._waiters: dict[int, asyncio.Future[None]] = {}
 
     # --- from outside ----------------------------------------------------------------------------
@@ -131,20 +139,15 @@ class Runner:
             await self._recover()
             if self._end is None:
                 self._spawn(self._load())
-                self._spawn(self._flush())
+                self._spawn(self._storing.keep(around.clock))
             while self._end is None:
-                await self._meet(await self._queue.get())
+                await self._meet(await self._next())
             return await self._finish()
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await around.feed.close()
-            await around.venue.close()
-            if around.lease is not None:
-                await around.lease.release()
-            if around.closing is not None:
-                await around.closing()
+            await self._close()
 
     async def _open_journal(self, first_rows: list[JournalRow]) -> None:
         """A journal that cannot be written refuses a start, since it would block every entry.
@@ -157,7 +160,7 @@ class Runner:
         except StorageError:
             if not self.session.has_business:
                 raise
-            await self._store(first_rows, None)
+            await self._storing.first(first_rows)
 
     async def _connect(self) -> None:
         """Venue and clock. Raises TercelError, which the journal has then: nobody killed it."""
@@ -168,7 +171,7 @@ class Runner:
         except TercelError as error:
             why = f"did not start: {error}"
             row = SessionEndRow(self.session.session_id, self._now(), 1, why)
-            await self._store([row], None)
+            await self._storing.first([row])
             raise
 
     async def _recover(self) -> None:
@@ -176,13 +179,16 @@ class Runner:
         self._put(TimerFired(self._around.clock.now_ms()))
         self._spawn(self._tick())
         while not self.session.is_ready and self._end is None:
-            await self._meet(await self._queue.get())
+            await self._meet(await self._next())
 
     async def _load(self) -> None:
         """External scores and history, beside the loop: what happens meanwhile is handled."""
         if self._around.context is not None:
             await self._around.context.start(self._note)
         self._queue.put_nowait(_History(await self._around.history()))
+
+    async def _next(self) -> Event | _History:
+        return self._later.popleft() if self._later else await self._queue.get()
 
     async def _meet(self, item: Event | _History) -> None:
         if isinstance(item, _History):
@@ -194,8 +200,8 @@ class Runner:
         """History into the same steps, then the streams."""
         around = self._around
         for event in history:
-            await self._carry_out(self.session.handle(event))
-        await self._store_all()
+            await self._carry_out(self._handled(event))
+        await self._storing.everything()
         if self._end is not None:
             return
         # What is there now stays: the collector need not look through it again in every pause.
@@ -210,42 +216,84 @@ class Runner:
 
     async def _finish(self) -> int:
         end = self._end
+        seconds = STORING_SHARE * self._stop_seconds_max
         # First: it may show that the state is another session's by now.
-        await self._store([], self.session.snapshot)
+        is_kept = await self._storing.last(self.session.snapshot, seconds)
         code, why = (end.exit_code, end.why) if end else (0, "")
         if failure := self._failure or self._leased.lost:
             code, why = 1, failure
-        now = self._around.clock.now_ms()
-        rows = [*self._rows, SessionEndRow(self.session.session_id, now, code, why)]
-        self._rows.clear()
-        await self._store(rows, None)
-        return code
+        row = SessionEndRow(self.session.session_id, self._now(), code, why)
+        is_kept = await self._storing.last_rows([row], seconds) and is_kept
+        if not is_kept:
+            log.critical("end_not_stored", detail="journal or state does not have the end")
+        return code if is_kept else code or 1
+
+    async def _close(self) -> None:
+        """Release every connection, as far as they let themselves be released in time."""
+        around = self._around
+        closing: list[Callable[[], Awaitable[None]]] = [around.feed.close, around.venue.close]
+        if around.lease is not None:
+            closing.append(around.lease.release)
+        if around.closing is not None:
+            closing.append(around.closing)
+        seconds = CLOSING_SHARE * self._stop_seconds_max / len(closing)
+        for close in closing:
+            try:
+                async with asyncio.timeout(seconds):
+                    await close()
+            except TimeoutError:
+                log.warning("not_closed", what=close.__qualname__, seconds=seconds)
+
+    @property
+    def _stop_seconds_max(self) -> float:
+        return self.session.parts.rules.session.stop_ms_max / 1000.0
 
     # --- the loop --------------------------------------------------------------------------------
 
     async def _take(self, event: Event) -> None:
         """One event, and whatever the session asks itself after it."""
-        turn: Event | None = event
-        while turn is not None:
-            commands = self.session.handle(turn)
-            await self._carry_out(commands)
-            self._tell(turn)
-            turn = self.session.next_turn()
+        await self._hand(event)
+        while self._end is None and (turn := self.session.next_turn()) is not None:
+            await self._hand(turn)
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """What came while a decision was carried out, but for bars: they wait for its close."""
+        for _ in range(self._queue.qsize()):
+            if self._end is not None:
+                return
+            item = self._queue.get_nowait()
+            if isinstance(item, BarsClosed | _History):
+                self._later.append(item)
+            else:
+                await self._hand(item)
+
+    async def _hand(self, event: Event) -> None:
+        """One event, carried out and told."""
+        await self._carry_out(self._handled(event))
+        self._tell(event)
         done = self._waiters.pop(id(event), None)
         if done is not None and not done.done():
             done.set_result(None)
         self._watch_queue()
 
+    def _handled(self, event: Event) -> list[Command]:
+        """What the session asks for; what it asked for before it failed comes with the next."""
+        try:
+            return self.session.handle(event)
+        except Exception as error:
+            self.session.drop_turns()
+            self._fail_of(error, "an event that failed")
+            return []
+
     async def _carry_out(self, commands: list[Command]) -> None:
         sends = [each for each in commands if not isinstance(each, WriteJournal | SaveState)]
+        self._storing.add(commands)
         for command in commands:
             if isinstance(command, WriteJournal):
-                self._rows.extend(command.rows)
                 self._tell(command)
-            elif isinstance(command, SaveState):
-                self._state = command.snapshot
         writes = [each for each in sends if isinstance(each, PlaceOrder | CancelOrder)]
-        is_stored = await self._store_in_time() if writes else True
+        is_stored = await self._storing.in_time(self._spawn) if writes else True
         for command in sends:
             self._send(command, is_stored=is_stored)
         if writes:
@@ -257,7 +305,7 @@ class Runner:
         if isinstance(command, PlaceOrder):
             if not is_stored and command.request.slot is Slot.ENTRY:
                 refused = Answer(
-                    Outcome.REFUSED, fault=Fault.OTHER, text="journal or state is down"
+                    Outcome.REFUSED, fault=Fault.OTHER, text="journal or state are not kept in time"
                 )
                 self._put(Placed(self._now(), command.request.client_id, refused))
                 return
@@ -306,62 +354,9 @@ class Runner:
         try:
             snapshot = await self._around.venue.read(command.symbols, command.since_ms)
         except VenueError as error:
-            self._put(VenueRead(self._now(), None, str(error)))
+            self._put(VenueRead(self._now(), None, str(error), command.asked_ms))
         else:
-            self._put(VenueRead(self._now(), snapshot))
-
-    # --- storing ---------------------------------------------------------------------------------
-
-    async def _store_in_time(self) -> bool:
-        """`_store_all`, but not for ever: a stop that waits for a slow store protects nobody."""
-        storing = self._spawn(self._store_all())
-        await asyncio.wait({storing}, timeout=STORE_SECONDS_MAX)
-        return storing.result() if storing.done() and not storing.cancelled() else False
-
-    async def _store_all(self) -> bool:
-        """Everything that waits to be stored; whether it is durable now."""
-        async with self._storing:
-            rows, state = list(self._rows), self._state
-            self._rows.clear()
-            self._state = None
-            return await self._store(rows, state)
-
-    async def _store(self, rows: list[JournalRow], state: StateSnapshot | None) -> bool:
-        """Journal and state side by side; a failure blocks entries until it works again."""
-        if not rows and state is None:
-            return self._journal_is_up
-        with self.latencies.measure("journal and state"):
-            # The state first: it takes longer to prepare, and the journal's thread would wait for
-            # the interpreter meanwhile.
-            troubles = await asyncio.gather(
-                self._leased.write(self._around.state, state),
-                self._write_rows(rows),
-                return_exceptions=True,
-            )
-        for trouble in troubles:
-            if isinstance(trouble, BaseException) and not isinstance(trouble, StorageError):
-                raise trouble
-        # What is written stays written: a row that came twice would be a lie.
-        self._rows.extendleft(reversed(rows))
-        if troubles[0] is not None:
-            self._state = self._state or state  # a newer one may have come meanwhile
-        failed = [str(trouble) for trouble in troubles if trouble is not None]
-        if self._journal_is_up == bool(failed):
-            self._journal_is_up = not failed
-            self._put(JournalNews(self._now(), not failed, "; ".join(failed)))
-        return not failed
-
-    async def _write_rows(self, rows: list[JournalRow]) -> None:
-        """Write `rows`, and take away from them what is written."""
-        while rows:
-            await self._around.journal.write(rows[:ROWS_AT_ONCE])
-            del rows[:ROWS_AT_ONCE]
-
-    async def _flush(self) -> None:
-        """Rows and states that no order waits for."""
-        while True:
-            await self._around.clock.sleep(FLUSH_SECONDS)
-            await self._store_all()
+            self._put(VenueRead(self._now(), snapshot, asked_ms=command.asked_ms))
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -414,18 +409,19 @@ class Runner:
         file = self._around.kill_file
         if file is None or not file.is_there():
             return
-        is_stored = self._state is None and not self._storing.locked()
-        if is_stored and self.session.kept.kill_latched:
-            file.take()
-        elif not self.session.parts.flags.kill_latched:
+        if not self._kill_file_is_obeyed:
+            self._kill_file_is_obeyed = True
             self._put(OperatorAsked(now, Operation.KILL, "the KILL file"))
+        elif self._storing.has_state and self.session.kept.kill_latched:
+            file.take()
+            self._kill_file_is_obeyed = False
 
     def _put(self, event: Event) -> None:
         self._queue.put_nowait(event)
 
     def _watch_queue(self) -> None:
         """A queue that grows without end is a session that cannot keep up: no entries."""
-        is_full = self._queue.qsize() > self._queue_max
+        is_full = self._queue.qsize() + len(self._later) > self._queue_max
         if is_full != self._queue_is_full:
             self._queue_is_full = is_full
             detail = f"{self._queue.qsize()} events wait"
@@ -436,12 +432,24 @@ class Runner:
 
     def _note(self, rows: tuple[JournalRow, ...]) -> None:
         """Rows that tell of the outside and that no decision made: journaled and shown."""
-        self._rows.extend(rows)
-        self._tell(WriteJournal(rows))
+        written = WriteJournal(rows)
+        self._storing.add([written])
+        self._tell(written)
+
+    def _note_storing(self, works: bool, why: str) -> None:
+        self._put(JournalNews(self._now(), works, why))
 
     def _tell(self, what: Command | Event) -> None:
-        if self._told is not None:
+        """For a view; one that fails costs nobody his stop, and says so once."""
+        if self._told is None:
+            return
+        try:
             self._told(what)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if text != self._view_failure:
+                self._view_failure = text
+                log.exception("view_failed", error=text)
 
     def _spawn(self, work: Coroutine[Any, Any, _Made]) -> asyncio.Task[_Made]:
         """A task of its own; one that fails ends the session, with its error in the log."""
@@ -455,11 +463,14 @@ class Runner:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None:
-            return
+        if error is not None:
+            self._fail_of(error, "a task that failed")
+
+    def _fail_of(self, error: BaseException, origin: str) -> None:
         text = str(error) if isinstance(error, TercelError) else f"{type(error).__name__}: {error}"
-        log.critical("task_failed", error=text, exc_info=error)
-        self._fail(text, "a task that failed")
+        told = None if self._failure else error
+        log.critical("session_failed", what=origin, error=text, exc_info=told)
+        self._fail(text, origin)
 
     def _fail(self, why: str, origin: str) -> None:
         """End in order, as any other end: what was sent is waited for, protection stays."""
@@ -471,7 +482,7 @@ class Runner:
 
     async def _end_at_last(self, why: str) -> None:
         """An end that does not come by itself."""
-        await self._around.clock.sleep(self.session.parts.rules.session.stop_ms_max / 1000.0)
+        await self._around.clock.sleep(self._stop_seconds_max)
         self._end = self._end or EndSession(1, why)
         self._put(TimerFired(self._now()))
 

@@ -3,7 +3,7 @@
 `handle(event)` moves the trading state and returns what is to be done, in order: rows for the
 journal and the state to keep first, then orders and questions for the venue. `next_turn` gives the
 events that a session asks itself (each stream's decision at a close); whoever drives it hands them
-back before anything else, so that a fill may come between two decisions.
+back, and between two of them whatever came meanwhile, but for the next bars.
 
 Nothing here knows whether it is a replay, paper or live: those differ in who feeds the events and
 who carries out the commands.
@@ -173,6 +173,10 @@ class Session:
         """What the session asks itself next; None: nothing, the next event may come."""
         return self._turns.popleft() if self._turns else None
 
+    def drop_turns(self) -> None:
+        """Nothing more is decided of the present close."""
+        self._turns.clear()
+
     def waiting_symbols(self) -> tuple[str, ...]:
         """Symbols whose quotes the next timer should bring."""
         return self.entries.waiting_symbols()
@@ -231,8 +235,9 @@ class Session:
         if asks and desk.left_times[k] > self._close_time:
             # It left while this bar was on its way: at this close a backtest is in it.
             signal["veto"] = int(Refusal.POSITION_OPEN)
-        elif asks and self.objections.is_taken(k):
-            signal["veto"] = int(Refusal.SYMBOL_TAKEN)
+        elif asks and (refusal := self.objections.against(k, view)) != Refusal.NONE:
+            # Not as at the bar: other streams have decided since, and news may have come between.
+            signal["veto"] = int(refusal)
         elif asks:
             self.entries.choose(k, view, float(signal["score"]))
         entry_before = desk.statuses.item(k, Slot.ENTRY)
@@ -310,7 +315,9 @@ class Session:
 
     def _on_venue_read(self, event: VenueRead) -> None:
         parts = self.parts
-        asked_ms, parts.venue_asked_ms = parts.venue_asked_ms, 0
+        asked_ms = event.asked_ms or parts.venue_asked_ms
+        if asked_ms == parts.venue_asked_ms:
+            parts.venue_asked_ms = 0
         parts.venue_read_ms = parts.now
         if event.snapshot is None:
             parts.wants_read = self.is_ready  # by the next timer that finds it due
@@ -330,7 +337,7 @@ class Session:
             return
         if is_start and parts.flags.kill_latched:
             self.operator.see_kill_through()
-        self.operator.on_snapshot(event.snapshot)
+        self.operator.on_snapshot(event.snapshot, asked_ms)
         if not is_start:
             return
         if self.recovery.refusal:
