@@ -64,12 +64,13 @@ def main(words: Sequence[str]) -> int:
     seeds = range(chosen.first, chosen.first + chosen.seeds)
     hits: Counter[tuple[FaultCode, str]] = Counter()
     failed: list[Outcome] = []
-    hours = fills = crashes = 0.0
+    hours = fills = crashes = kills = 0.0
     for done, outcome in enumerate(outcomes(seeds, chosen.jobs), 1):
         hits.update(outcome.hits)
         hours += outcome.hours
         fills += outcome.trades
         crashes += outcome.crashes
+        kills += outcome.kills
         if outcome.failure:
             failed.append(outcome)
             say(f"seed {outcome.seed}: {outcome.failure.strip().splitlines()[-1]}")
@@ -83,7 +84,7 @@ def main(words: Sequence[str]) -> int:
     say(
         f"{len(seeds)} seeds, {len(failed)} failed; {hours:,.0f} simulated hours "
         f"({hours / seconds * 60:,.0f} a minute), {sum(hits.values()):,} faults, "
-        f"{fills:,.0f} fills, {crashes:,.0f} crashes"
+        f"{fills:,.0f} fills, {crashes:,.0f} crashes, {kills:,.0f} kill switches"
     )
     return 1 if failed else 0
 

@@ -287,17 +287,23 @@ class Deeds:
             except ExchangeError:
                 return True
             self.hands.add(symbol)
-            self._world.push(self._lasts(HAND_MS), self._undo, (symbol, bought))
+            throws = self._world.switch.throws
+            self._world.push(self._lasts(HAND_MS), self._undo, (symbol, bought, throws))
         else:
             side, part = -position.side, max(lot, whole_steps(abs(position.quantity) / 2, lot))
             self._try(lambda: self._exchange.outside_fill(symbol, side, part, now))
         self._excuse(HAND_MS + FIRES_LATE_MS)
         return True
 
-    def _undo(self, what: tuple[str, Decimal]) -> None:
-        symbol, quantity = what
+    def _undo(self, what: tuple[str, Decimal, int]) -> None:
+        symbol, quantity, throws = what
         now = self._world.venue_now
-        self._try(lambda: self._exchange.outside_fill(symbol, -1, quantity, now))
+        if self._world.switch.is_thrown or self._world.switch.throws != throws:
+            # The kill switch has closed it, or (part of) it is still there.
+            held = self._exchange._state.account.positions[symbol].quantity
+            quantity = min(quantity, max(held, D(0)))
+        if quantity:
+            self._try(lambda: self._exchange.outside_fill(symbol, -1, quantity, now))
         self.hands.discard(symbol)
         self._world.flush()
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.scene import LOTS
 
+from tercel.app.live.alerts import AlertCode
 from tercel.app.live.working import STRAY_STREAM
 from tercel.core.codes import Slot
+from tercel.domain.commands import Alert
 from tercel.domain.events import Outcome
 from tercel.domain.orders import OrderRequest, parse_client_id
 
@@ -45,6 +47,8 @@ class Oracle:
 
     naked_ms: dict[str, int] = field(default_factory=dict)
     """Since when a position has had no stop of its size, by symbol."""
+    held_ms: dict[str, int] = field(default_factory=dict)
+    """Since when a position has been held though the kill switch is thrown, by symbol."""
     excused_ms: int = 0
     """Until when nothing can be asked of the session: what went wrong is in its way."""
     checks: int = 0
@@ -96,6 +100,22 @@ class Oracle:
         if order is not None and answer.outcome is Outcome.AMBIGUOUS:
             self._doubts[order.stream, order.slot] = _Doubt(order)
 
+    def on_alert(self, alert: Alert) -> None:
+        """A kill is verified: then nothing is held, and nothing rests that could be."""
+        if alert.code != AlertCode.KILL_VERIFIED:
+            return
+        exchange = self._world.exchange
+        for symbol in self._world.symbols:
+            if symbol in self._world.trouble.hands:
+                continue
+            held = exchange.positions(symbol)[0].quantity
+            if held:
+                self._fail(f"the kill is told to be verified, and {symbol} holds {held}")
+            resting = [row.client_id for row in exchange.open_orders(symbol)]
+            resting += [row.client_id for row in exchange.open_conditionals(symbol)]
+            if resting:
+                self._fail(f"the kill is told to be verified, and {', '.join(resting)} rests")
+
     # --- after every step --------------------------------------------------------------------
 
     def look(self) -> None:
@@ -115,9 +135,10 @@ class Oracle:
                 self._fail(f"stream {k} has more than one entry at work")
 
     def look_at(self, symbol: str) -> None:
-        """Is its position protected?"""
+        """Is its position protected; is none held while the kill switch is thrown?"""
         world = self._world
         position = world.exchange._state.account.positions[symbol].quantity
+        self._look_at_switch(symbol, is_held=bool(position))
         if not position or self._stops(symbol, position) >= abs(position):
             self.naked_ms.pop(symbol, None)
             return
@@ -133,6 +154,15 @@ class Oracle:
                 f"{symbol}: {position} has had no stop of its size for {now - since} ms, and "
                 "nothing closes it"
             )
+
+    def _look_at_switch(self, symbol: str, *, is_held: bool) -> None:
+        world, now = self._world, self._world.now
+        if not is_held or not world.switch.is_thrown or symbol in world.trouble.hands:
+            self.held_ms.pop(symbol, None)
+            return
+        since = max(self.held_ms.setdefault(symbol, now), min(self.excused_ms, now))
+        if now - since > CLOSE_MS_MAX:
+            self._fail(f"{symbol}: held {now - since} ms after the kill switch was thrown")
 
     def _stops(self, symbol: str, position: Any) -> Any:
         side = -1 if position > 0 else 1
@@ -155,6 +185,8 @@ class Oracle:
         if session is None or not session.is_ready:
             self._fail("no session is at work")
             return
+        if self._world.switch.is_thrown:
+            self._fail("a kill was never verified, or the switch could not be armed again")
         for symbol in self._world.symbols:
             self._settle_symbol(symbol)
         cash = float(session.parts.desk.account.cash_quote)

@@ -44,6 +44,7 @@ class Outcome:
     hours: float = 0.0
     trades: int = 0
     crashes: int = 0
+    kills: int = 0
     hits: Counter[tuple[FaultCode, str]] = field(default_factory=Counter)
     trail: list[str] = field(default_factory=list)
 
@@ -96,6 +97,7 @@ def play(
             prepare(world)
         world.run_hours(hours)
         trouble.stop()
+        world.switch.stop()
         _calm_down(world, trouble)
     except BrokenError as error:
         outcome.failure = str(error)
@@ -104,6 +106,7 @@ def play(
     if world is not None:
         outcome.hours = (world.now - world.began_ms) / HOUR_MS
         outcome.crashes = world.crashes
+        outcome.kills = world.switch.throws
         outcome.trades = len(world.exchange._state.account.trades)
     return outcome
 

@@ -70,6 +70,11 @@ class Scene:
     """How much more prices move than usual."""
     plan: TradePlan | None = None
     """Of every stream, instead of a row of PLANS."""
+    store_ms: int = 0
+    """How long an order waits for journal and state, at most: so long after the decision of one
+    stream the next one's comes, and other events between the two."""
+    kill_chance: float = 0.0
+    """Chance that somebody throws the kill switch at an entry."""
 
     @property
     def walks(self) -> tuple[Walk, ...]:
@@ -92,6 +97,7 @@ def drawn_scene(seed: int) -> Scene:
     if len({walk for walk, _ in streams}) == 1:
         streams = tuple((0, plan) for _, plan in streams)
     slow = int(draw.choice([60, 120, 400]))
+    later = np.random.default_rng([seed, 5])
     return Scene(
         seed,
         streams,
@@ -99,6 +105,8 @@ def drawn_scene(seed: int) -> Scene:
         is_isolated=bool(draw.integers(2)),
         shadow=bool(draw.random() < 0.2),
         eagerness=float(draw.choice([0.1, 0.35, 0.8])),
+        store_ms=int(later.choice([0, 0, 100, 700])),
+        kill_chance=float(later.choice([0.0, 0.0, 0.05, 0.2])),
     )
 
 

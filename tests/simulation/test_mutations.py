@@ -19,6 +19,7 @@ from tercel.adapters.simulator.faults import Fault as Planned
 from tercel.adapters.simulator.faults import FaultCode, FaultPlan, When, Where
 from tercel.app.live.execution import Execution
 from tercel.app.live.guard import Guard
+from tercel.app.live.operator import Operator
 from tercel.app.live.parts import SessionParts
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.session import Session
@@ -158,6 +159,18 @@ def forget_fills_at_a_restart(patch: Patch) -> None:
     patch.setattr(SessionParts, "remember_fills", lambda self, keys, since_ms: None)
 
 
+def believe_any_reading_about_a_kill(patch: Patch) -> None:
+    """A kill is verified by a picture of before its entry arrived, and never looked at again."""
+
+    def on_snapshot(self: Operator, snapshot: Any, asked_ms: int) -> None:
+        if self._kill_is_open and self._parts.desk.is_flat():
+            if self._recovery.flatten_strays(snapshot):
+                self._verified("flat")
+            self._kill_is_verified = False
+
+    patch.setattr(Operator, "on_snapshot", on_snapshot)
+
+
 MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     resend_after_a_timeout: (C.O1, C.O3, C.O4),
     never_place_the_stop: (),
@@ -169,6 +182,7 @@ MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     send_before_saving: (C.P1,),
     trust_the_stream_alone: (C.U2, C.T7),
     forget_fills_at_a_restart: (C.P1,),
+    believe_any_reading_about_a_kill: (C.T7,),
 }
 
 
@@ -182,10 +196,15 @@ def plan_for(codes: tuple[FaultCode, ...], seed: int) -> FaultPlan:
     return FaultPlan(tuple(made), seed)
 
 
-def scene_for(codes: tuple[FaultCode, ...], seed: int) -> Scene:
-    """Where they hurt: cancels are lost where entries are chased in a market that runs."""
-    if C.O9 in codes:
+def scene_for(mutation: Callable[[Patch], None], seed: int) -> Scene:
+    """Where it hurts: cancels are lost where entries are chased in a market that runs, kills while
+    one of two streams has entered.
+    """
+    if mutation is take_every_cancel_for_done:
         return replace(plain_scene(seed, POST_ONLY), eagerness=0.8, haste=2.0)
+    if mutation is believe_any_reading_about_a_kill:
+        two = replace(plain_scene(seed), streams=((0, 0), (1, 0)), latency_ms=(10, 400))
+        return replace(two, eagerness=0.8, store_ms=700, kill_chance=0.5)
     return plain_scene(seed, LIMIT)
 
 
@@ -196,11 +215,11 @@ def test_a_broken_session_is_seen(
     mutation: Callable[[Patch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = MUTATIONS[mutation]
-    sound = play(0, plan_for(codes, 0), scene_for(codes, 0), hours=HOURS)
+    sound = play(0, plan_for(codes, 0), scene_for(mutation, 0), hours=HOURS)
     assert not sound.failure, f"the sound session breaks too: {sound.failure}"
     mutation(monkeypatch)
     seen = (
-        play(seed, plan_for(codes, seed), scene_for(codes, seed), hours=HOURS).failure
+        play(seed, plan_for(codes, seed), scene_for(mutation, seed), hours=HOURS).failure
         for seed in range(SEEDS)
     )
     assert any(seen), "nobody has noticed"

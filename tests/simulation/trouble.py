@@ -94,6 +94,11 @@ class Trouble(Calm):
         self._watch = FaultWatch(self.plan, world.began_ms, self._note)
 
     @property
+    def hands(self) -> set[str]:
+        """Symbols in which somebody else holds something for the moment."""
+        return self.deeds.hands
+
+    @property
     def is_over(self) -> bool:
         """Whether no fault goes on."""
         now = self._world.now

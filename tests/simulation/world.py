@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tests.simulation.market import MINUTE_MS, OFFSETS_MS, Market
 from tests.simulation.scene import BALANCE, Scene, exchange_rules, session_plan, session_rules
+from tests.simulation.switch import Switch
 from tests.simulation.venue import SimulatedVenue
 
 from tercel.adapters.simulator.exchange.exchange import Exchange
@@ -95,6 +96,7 @@ class Request:
     order: OrderRequest | None = None
     since_ms: int = 0
     symbols: tuple[str, ...] = ()
+    asked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,11 @@ class Calm:
     """Nothing goes wrong. `Trouble` overrides what it disturbs."""
 
     is_calm = True
+
+    @property
+    def hands(self) -> set[str]:
+        """Symbols in which somebody else holds something for the moment."""
+        return set()
 
     def attach(self, world: World) -> None:
         """The world it may disturb."""
@@ -190,6 +197,10 @@ class World:
         self._minute_ms = START_MS
         self._news_ms = {"order": 0, "algo": 0, "account": 0}
         self._timer_is_set = False
+        self._turn_waits = False
+        """The next decision of a close waits for the store of the one before."""
+        self._later: list[BarsClosed] = []
+        """Bars that came meanwhile."""
         self._draw = np.random.default_rng([scene.seed, 2])
         self._latencies: list[int] = []
         self._context = unknown_context()
@@ -201,8 +212,9 @@ class World:
             CancelForeign: self._cancel_foreign,
             ReadVenue: self._read,
             EndSession: self._end,
-            Alert: self.alerts.append,
+            Alert: self._tell,
         }
+        self.switch = Switch(self, scene.kill_chance)
         self.trouble = trouble or Calm()
         self.oracle = oracle
         self.trouble.attach(self)
@@ -301,7 +313,8 @@ class World:
             self.session.parts.recorder = QuietRecorder(
                 self.plan, session_id, every_evaluation=False
             )
-        self._timer_is_set = False
+        self._timer_is_set = self._turn_waits = False
+        self._later.clear()
         self.hand(TimerFired(self.now))
         self.push(self.now + self.latency(), self._stream_is_up, self.life)
 
@@ -323,23 +336,50 @@ class World:
         session = self.session
         if session is None:
             return
-        turn: Event | None = event
-        while turn is not None:
-            if self._dies():
-                return
-            for command in session.handle(turn):
-                self.trouble.on_command(command)
-                if self.session is not session or self._dies():
-                    return
-                self._carry_out(command)
-            if self.session is not session:
-                return
-            turn = session.next_turn()
+        if self._turn_waits and isinstance(event, BarsClosed):
+            self._later.append(event)
+            return
+        self._take(session, event)
+        if not self._turn_waits:
+            self._decide(session)
+
+    def _take(self, session: Session, event: Event) -> bool:
+        """One event, carried out; whether an order was sent that waited for the store."""
+        if self._dies():
+            return False
+        has_sent = False
+        for command in session.handle(event):
+            self.trouble.on_command(command)
+            if self.session is not session or self._dies():
+                return False
+            self._carry_out(command)
+            has_sent = has_sent or isinstance(command, PlaceOrder | CancelOrder)
+        return has_sent
+
+    def _decide(self, session: Session) -> None:
+        """What the session asks itself, and whatever follows an event."""
+        while self.session is session and (turn := session.next_turn()) is not None:
+            if self._take(session, turn) and self.scene.store_ms:
+                self._turn_waits = True
+                wait = int(self._draw.integers(1, self.scene.store_ms + 1))
+                self.push(self.now + wait, self._decide_on, self.life)
+                break
+        if self.session is not session:
+            return
         if self.oracle is not None:
             self.oracle.look()
         if not self._timer_is_set and self._is_pending(session):
             self._timer_is_set = True
             self.push(self.now + self.rules.session.timer_ms, self._timer, self.life)
+
+    def _decide_on(self, life: int) -> None:
+        """The store is done: the next decision of the close, and bars that waited for them all."""
+        if life != self.life or self.session is None:
+            return
+        self._turn_waits = False
+        self._decide(self.session)
+        while self._later and not self._turn_waits:
+            self.hand(self._later.pop(0))
 
     def ask(self, operation: Operation) -> None:
         """The operator speaks."""
@@ -391,6 +431,7 @@ class World:
 
     def _place(self, command: PlaceOrder) -> None:
         order = command.request
+        self.switch.on_order(order)
         self._send(
             Request("place", self.life, order.symbol, order.client_id, order.is_conditional, order)
         )
@@ -410,7 +451,15 @@ class World:
         )
 
     def _read(self, command: ReadVenue) -> None:
-        self._send(Request("read", self.life, since_ms=command.since_ms, symbols=command.symbols))
+        request = Request("read", self.life, symbols=command.symbols)
+        request.since_ms, request.asked_ms = command.since_ms, command.asked_ms
+        self._send(request)
+
+    def _tell(self, command: Alert) -> None:
+        self.alerts.append(command)
+        self.switch.on_alert(command)
+        if self.oracle is not None:
+            self.oracle.on_alert(command)
 
     def _end(self, command: EndSession) -> None:
         self.ended = command
@@ -498,7 +547,8 @@ class World:
             event = OrderFound(self.now, request.client_id, answer)
         elif request.kind == "read":
             is_read = isinstance(answer, VenueSnapshot)
-            event = VenueRead(self.now, answer if is_read else None, "" if is_read else "lost")
+            snapshot, trouble = (answer, "") if is_read else (None, "lost")
+            event = VenueRead(self.now, snapshot, trouble, request.asked_ms)
         else:
             return
         self.hand(event)
