@@ -27,6 +27,7 @@ import structlog
 
 from tercel.app.live.latency import Latencies
 from tercel.app.live.lease import LeasedState
+from tercel.app.live.sending import Sending
 from tercel.app.live.session import Session
 from tercel.app.live.storing import Storing
 from tercel.app.live.surroundings import Surroundings
@@ -47,11 +48,10 @@ from tercel.domain.commands import (
     SaveState,
     WriteJournal,
 )
-from tercel.domain.errors import StorageError, TercelError, VenueError
+from tercel.domain.errors import StorageError, TercelError
 from tercel.domain.events import (
     Answer,
     BarsClosed,
-    CancelAnswered,
     Event,
     Fault,
     FeedNews,
@@ -60,12 +60,10 @@ from tercel.domain.events import (
     JournalNews,
     Operation,
     OperatorAsked,
-    OrderFound,
     OrderUpdate,
     Outcome,
     Placed,
     TimerFired,
-    VenueRead,
 )
 from tercel.domain.journal import JournalRow, SessionEndRow
 
@@ -113,6 +111,7 @@ class Runner:
         self._storing = Storing(
             (around.journal, around.state), self._leased, self.latencies, self._note_storing
         )
+        self._sending = Sending(around.venue, self.latencies, self._now, self._put, self._spawn)
         self._kill_file_is_obeyed = False
         """The KILL file that lies there has been."""
         self._waiters: dict[int, asyncio.Future[None]] = {}
@@ -309,54 +308,15 @@ class Runner:
                 )
                 self._put(Placed(self._now(), command.request.client_id, refused))
                 return
-            self._spawn(self._place(command))
-        elif isinstance(command, CancelOrder):
-            self._spawn(self._cancel(command))
-        elif isinstance(command, QueryOrder):
-            self._spawn(self._query(command))
-        elif isinstance(command, ReadVenue):
-            self._spawn(self._read(command))
-        elif isinstance(command, CancelForeign):
-            self._spawn(self._cancel_foreign(command))
+            self._sending.send(command)
+        elif isinstance(command, CancelOrder | QueryOrder | ReadVenue | CancelForeign):
+            self._sending.send(command)
         elif isinstance(command, Alert):
             log_at = {Level.INFO: log.info, Level.WARNING: log.warning}
             log_at.get(command.level, log.critical)(command.code, detail=command.text)
             self._tell(command)
         elif isinstance(command, EndSession):
             self._end = command
-
-    async def _place(self, command: PlaceOrder) -> None:
-        request = command.request
-        with self.latencies.measure("order to answer"):
-            answer = await self._around.venue.place(request)
-        self._put(Placed(self._now(), request.client_id, answer))
-
-    async def _cancel(self, command: CancelOrder) -> None:
-        answer = await self._around.venue.cancel(
-            command.client_id, command.symbol, is_conditional=command.is_conditional
-        )
-        self._put(CancelAnswered(self._now(), command.client_id, answer))
-
-    async def _query(self, command: QueryOrder) -> None:
-        answer = await self._around.venue.query(
-            command.client_id, command.symbol, is_conditional=command.is_conditional
-        )
-        self._put(OrderFound(self._now(), command.client_id, answer))
-
-    async def _cancel_foreign(self, command: CancelForeign) -> None:
-        answer = await self._around.venue.cancel(
-            command.client_id, command.symbol, is_conditional=command.is_conditional
-        )
-        if answer.outcome is not Outcome.DONE:
-            log.warning("orphan_not_cancelled", order=command.client_id, answer=answer.text)
-
-    async def _read(self, command: ReadVenue) -> None:
-        try:
-            snapshot = await self._around.venue.read(command.symbols, command.since_ms)
-        except VenueError as error:
-            self._put(VenueRead(self._now(), None, str(error), command.asked_ms))
-        else:
-            self._put(VenueRead(self._now(), snapshot, asked_ms=command.asked_ms))
 
     # --- what comes in ---------------------------------------------------------------------------
 
