@@ -14,9 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from tercel.adapters.clock import VirtualClock
 from tercel.adapters.redis_state import RedisLease, RedisStateStore
 from tercel.app.live import holder as holder_module
 from tercel.app.live.holder import holder_here
+from tercel.app.live.lease import LeasedState
+from tercel.app.tasks import end_tasks
 from tercel.domain.errors import LeaseLostError, StorageError, UserError
 from tercel.domain.lease import LeaseHolder
 from tercel.domain.session_state import SessionState
@@ -284,6 +287,30 @@ async def test_where_machines_cannot_be_told_apart_only_its_end_frees_it(
             await opened().claim(here)
         await lease.release()
     await opened().claim(here)
+
+
+_loop = VirtualClock(slept_seconds_max=1.0)
+
+
+class _Clock:
+    """Time that nobody waits for."""
+
+    async def sleep(self, _: float) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_renewal_that_is_cut_short_at_any_moment_ends(
+    opened: Open, here: LeaseHolder, turns: int
+) -> None:
+    """A start that fails right after the claim: it hung for ever, and kept the database."""
+    lease = opened()
+    await lease.claim(here)
+    keeping = asyncio.create_task(LeasedState(lambda _: None).keep(lease, _Clock()))  # type: ignore[arg-type]
+    for _ in range(turns):
+        await _loop.sleep(0.0)
+    async with asyncio.timeout(30):
+        await end_tasks([keeping])
 
 
 # --- answers that do not come ---------------------------------------------------------------------

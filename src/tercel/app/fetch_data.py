@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from tercel.app.ports import BarArchive, BarSource, BarStore, Clock, MergeReport, Progress
+from tercel.app.tasks import end_tasks
 from tercel.core.records import Records
 from tercel.domain.bars import Gap, SeriesKey
 from tercel.domain.errors import DataError, TercelError, UserError
@@ -177,7 +177,7 @@ class Fetcher:
         except TercelError as error:
             raise type(error)(f"{error} ({self.describe_saved()})") from None
         finally:
-            await _cancel(tasks)
+            await end_tasks(tasks)
         return FetchOutcome(
             tuple(result for result in results if isinstance(result, FetchReport)),
             tuple(result for result in results if isinstance(result, UserError)),
@@ -253,7 +253,7 @@ class Fetcher:
                     bars = await anext(stream.pieces, None)
                 streams.popleft()
         finally:
-            await _cancel([stream.first for stream in streams])
+            await end_tasks([stream.first for stream in streams])
             for stream in streams:
                 await stream.pieces.aclose()
 
@@ -310,11 +310,3 @@ class _FileStream:
     file: Period
     pieces: AsyncGenerator[Records, None]
     first: asyncio.Task[Records | None]
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Stop `tasks` and wait until each has cleaned up."""
-    running = list(tasks)
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)

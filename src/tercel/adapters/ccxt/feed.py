@@ -19,12 +19,13 @@ from tercel.adapters.ccxt.binance import market
 from tercel.adapters.ccxt.binance.dialect import BinanceDialect
 from tercel.adapters.ccxt.binance.setup import read_rules
 from tercel.adapters.ccxt.calls import Json
-from tercel.adapters.ccxt.link import Connect, Link, gather_quietly
+from tercel.adapters.ccxt.link import Connect, Link
 from tercel.adapters.ccxt.made_for import made_for
 from tercel.adapters.ccxt.quotes import QuoteBook
 from tercel.adapters.ccxt.stream import Stream, Target
 from tercel.app.live.governor import Governor
 from tercel.app.ports import Clock, FeedBar, FeedQuote
+from tercel.app.tasks import end_tasks
 from tercel.core.records import Records
 from tercel.domain.bars import TIMEFRAME_MS
 from tercel.domain.errors import VenueError
@@ -186,7 +187,7 @@ class CcxtFeed:
         """Release connections."""
         self._is_closed = True
         tasks, self._tasks = self._tasks, []
-        await gather_quietly(*tasks, *self._fetches.values())
+        await end_tasks((*tasks, *self._fetches.values()))
         await self._link.close()
         self._arrived.set()
 

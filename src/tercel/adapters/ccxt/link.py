@@ -8,7 +8,6 @@ venue said reaches the dialect as HTTP status, number and words.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping
@@ -312,11 +311,3 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 
 def _ignore(*_said: object) -> None:
     """Nobody listens yet."""
-
-
-async def gather_quietly(*tasks: asyncio.Task[Any] | None) -> None:
-    """Cancel tasks and wait for their end, whatever it is."""
-    running = [task for task in tasks if task is not None]
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)

@@ -19,11 +19,12 @@ from tercel.adapters.ccxt.addresses import addresses_of
 from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
 from tercel.adapters.ccxt.fees import FeePrices
 from tercel.adapters.ccxt.keys import ApiKeys
-from tercel.adapters.ccxt.link import Connect, Link, gather_quietly
+from tercel.adapters.ccxt.link import Connect, Link
 from tercel.adapters.ccxt.live_dialects import AccountSide, live_dialect
 from tercel.adapters.ccxt.precision import VenueRules
 from tercel.app.live.governor import Governor
 from tercel.app.ports import Clock
+from tercel.app.tasks import end_tasks
 from tercel.domain.errors import TercelError, VenueError
 from tercel.domain.events import Answer, Event, Fault, FeedNews, FundingPaid, Outcome
 from tercel.domain.live_settings import VenueSettings
@@ -198,7 +199,7 @@ class CcxtVenue:
         """Release connections; nothing that rests at the venue is touched."""
         self._is_closed = True
         tasks, self._tasks = self._tasks, []
-        await gather_quietly(*tasks, self._refreshing)
+        await end_tasks((*tasks, self._refreshing))
         await self._link.close()
         self._arrived.set()
 

@@ -27,6 +27,7 @@ from tercel.adapters.control.place import (
 )
 from tercel.app.live.control import REPLIES, REQUESTS, Ask, Reply
 from tercel.app.live.private_files import OWNER_ONLY
+from tercel.app.tasks import end_tasks
 from tercel.domain.errors import DataError, StorageError, TercelError
 
 log = structlog.get_logger(__name__)
@@ -84,9 +85,7 @@ class ControlServer:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         self._held.close()
         self._listening = None
 

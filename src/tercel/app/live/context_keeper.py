@@ -22,6 +22,7 @@ from tercel.app.context_quality import check_context
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.known_context import KnownContext, lake_rows
 from tercel.app.ports import Clock, ContextSource, ContextStore, StateStore
+from tercel.app.tasks import end_tasks
 from tercel.domain.commands import Level
 from tercel.domain.context import ContextSeries
 from tercel.domain.errors import TercelError
@@ -161,9 +162,7 @@ class ContextKeeper:
                 else:
                     self._judge(kind, [f"no answer within {seconds:g} s"])
         finally:
-            for task in (timer, *tasks.values()):
-                task.cancel()
-            await asyncio.gather(timer, *tasks.values(), return_exceptions=True)
+            await end_tasks((timer, *tasks.values()))
 
     async def _refresh(self, kind: str) -> None:
         """`kind` of every symbol; where nobody of a batch was answered the rest is not asked."""

@@ -34,6 +34,7 @@ from tercel.app.live.surroundings import Surroundings
 from tercel.app.ports import (
     FeedQuote,
 )
+from tercel.app.tasks import end_tasks
 from tercel.core.codes import Slot
 from tercel.domain.commands import (
     Alert,
@@ -143,9 +144,7 @@ class Runner:
                 await self._meet(await self._next())
             return await self._finish()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_tasks(self._tasks)
             await self._close()
 
     async def _open_journal(self, first_rows: list[JournalRow]) -> None:
