@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 import pytest
 from tests.adapters.simulator.binance.trading import BTC, fault, sign, venue_with
+from yarl import URL
 
 from tercel.adapters.clock import SystemClock, VirtualClock
 from tercel.adapters.simulator.binance.assembly import Venue, VenueOrder, redated
@@ -70,6 +72,30 @@ async def test_requests_and_streams_of_a_client() -> None:
             assert reply.status == 404
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(f"ws://{served.address}/private/ws?listenKey=none")
+
+
+@pytest.mark.parametrize("how", ["percent-encoded", "plus for a space", "as it is"])
+async def test_a_query_is_signed_as_it_was_written(how: str) -> None:
+    """Clients encode in their own ways: the signature is over the bytes that were sent."""
+    name = "my:order/1" if how != "plus for a space" else "my-order"
+    orders = (
+        f'[{{"symbol":"{BTC}","side":"BUY","type":"MARKET","quantity":"0.01",'
+        f'"newClientOrderId":"{name}"}}]'
+    )
+    encoded = {"percent-encoded": quote(orders, safe=""), "as it is": orders}.get(
+        how, quote_plus(orders.replace(",", ", "))
+    )
+    headers = {"X-MBX-APIKEY": credentials_of(1).key}
+    async with (
+        serving(venue_now(), FAST, SystemClock()) as served,
+        aiohttp.ClientSession() as session,
+    ):
+        query = f"batchOrders={encoded}&timestamp={SystemClock().now_ms()}"
+        query += f"&signature={sign(query)}"
+        url = URL(f"http://{served.address}/fapi/v1/batchOrders?{query}", encoded=True)
+        async with session.post(url, headers=headers) as reply:
+            [told] = await reply.json()
+    assert told["clientOrderId"] == name
 
 
 @pytest.mark.parametrize(

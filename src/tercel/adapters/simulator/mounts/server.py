@@ -61,7 +61,7 @@ class VenueServer:
         body = await request.read()
         self.requests += 1
         reply = self._facade.handle_request(
-            request.method, request.path, request.query_string, request.headers, body,
+            request.method, request.path, _query_of(request), request.headers, body,
             self._clock.now_ms(),
         )  # fmt: skip
         return await self._answer(request, reply)
@@ -101,7 +101,7 @@ class VenueServer:
         """A WebSocket, until either side ends it."""
         now_ms = self._clock.now_ms()
         try:
-            session = self._facade.connect(request.path, request.query_string, now_ms)
+            session = self._facade.connect(request.path, _query_of(request), now_ms)
         except RefusalError as error:
             headers = {"Content-Type": "application/json", **dict(error.headers)}
             return web.Response(status=error.status, headers=headers, body=encode(error.body()))
@@ -187,6 +187,11 @@ class VenueServer:
             _reset(request)
         else:
             await socket.close(code=frame.close_code)
+
+
+def _query_of(request: web.BaseRequest) -> str:
+    """The query as its client wrote and signed it: `%5B` stays `%5B`."""
+    return request.raw_path.partition("#")[0].partition("?")[2]
 
 
 def _cut(
