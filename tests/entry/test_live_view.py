@@ -202,7 +202,7 @@ def test_a_quiet_session_is_short() -> None:
         (
             {"blocked": ("automation_off", "kill_24h")},
             "no entries: automation_off (signals are only watched; `tercel automation on` trades "
-            "them), kill_24h",
+            "them), kill_24h (`tercel kill --rearm` ends it)",
         ),
         (
             {"feeds": full_status().feeds[:1], "breakers": quiet_breakers()},

@@ -225,6 +225,41 @@ def test_a_latched_session_that_is_started_with_automation_stays_off_after_rearm
     again.enter()
 
 
+def test_a_start_says_why_nothing_is_entered() -> None:
+    """Nobody looks at a log for what does not happen."""
+    scene = Scene()
+    said = [
+        scene.restart().alerts(AlertCode.SESSION_STARTED)[0].text,
+        scene.restart(automation_at_start=False).alerts(AlertCode.SESSION_STARTED)[0].text,
+    ]
+    scene.ask(Operation.PAUSE)
+    said.append(scene.restart().alerts(AlertCode.SESSION_STARTED)[0].text)
+    scene.ask(Operation.KILL)
+    said.append(scene.restart().alerts(AlertCode.SESSION_STARTED)[0].text)
+    assert [text.partition("no entries: ")[2].partition(";")[0] for text in said] == [
+        "",
+        "signals are only watched",
+        "paused",
+        "the kill switch is latched (asked by test)",
+    ]
+
+
+def test_rearm_lifts_a_breaker_too_and_says_so() -> None:
+    limits = {"loss_24h_fraction_max": 0.02}
+    scene = Scene(Cast(limits=limits, own={"quantity": 100.0})).enter(HOLD)
+    scene.bar(close=95.0)
+    scene.wait(3_000)
+    assert int(scene.session.parts.desk.account.halted) == Refusal.KILL_24H
+    again = scene.restart()
+    assert "kill_24h has stopped the account" in again.alerts(AlertCode.SESSION_STARTED)[0].text
+    again.ask(Operation.KILL)
+    again.wait(3_000)
+    again.ask(Operation.REARM)
+    [told] = again.alerts(AlertCode.KILL_REARMED)
+    assert "kill_24h is lifted" in told.text
+    assert [row.action for row in again.rows(BreakerRow)][-1] == "resumed"
+
+
 def test_rearm_is_refused_while_positions_are_still_being_closed() -> None:
     scene = Scene().enter()
     scene.is_apart = True

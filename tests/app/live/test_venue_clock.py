@@ -130,3 +130,27 @@ async def test_a_request_refused_for_its_time_refreshes_at_once_and_once(bench: 
         await bench.local.sleep(0.001)
     assert bench.teller.asked - asked == 1
     assert bench.clock.offset_ms == 5000
+
+
+@pytest.mark.parametrize(("speed", "told"), [(60.0, "60 times"), (0.1, "0.1 times"), (1.2, "")])
+async def test_a_clock_that_runs_at_another_speed_is_told_once(speed: float, told: str) -> None:
+    """A simulated exchange in fast motion, and a session that was not told so."""
+    bench, texts = Bench(), list[str]()
+    bench.clock._warn = lambda _, text: texts.append(text)
+    await bench.clock.start()
+    for _ in range(4):
+        await bench.local.sleep(2.0)
+        bench.teller.ahead_ms += round(2_000 * (speed - 1.0))
+        await bench.clock.refresh()
+    assert len(texts) == bool(told)
+    assert all(told in text and "--speed" in text for text in texts)
+
+
+async def test_a_clock_that_steps_does_not_run_at_another_speed(bench: Bench) -> None:
+    await bench.clock.start()
+    for step_ms in (0, 3_600_000, 0, 0):
+        await bench.local.sleep(2.0)
+        bench.teller.ahead_ms += step_ms
+        await bench.clock.refresh()
+        await bench.clock.refresh()  # at once: too soon to say anything
+    assert bench.warnings == []

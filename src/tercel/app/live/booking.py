@@ -126,9 +126,10 @@ class Booking:
             self.foreign.open(fill, left if is_told else 0.0)
         level = Level.CRITICAL if forced else Level.WARNING
         code = AlertCode.LIQUIDATED if forced else AlertCode.FOREIGN_FILL
-        parts.alert(
-            level, code, f"{fill.symbol}: {fill.kind} of {fill.quantity:g} at {fill.price:g}"
-        )
+        what = f"{fill.kind} of {fill.quantity:g} at {fill.price:g}"
+        if not is_told:
+            what = f"{fill.quantity:g} of ours are not there any more; booked at {fill.price:g}"
+        parts.alert(level, code, f"{fill.symbol}: {what}")
         if left > 0.0:
             parts.read_venue(again=True)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tercel.app.live.ghost import Beside
 
 KILL_HALTS = (Refusal.KILL_24H, Refusal.KILL_SESSION, Refusal.EQUITY_EXHAUSTED)
+REARM = "`tercel kill --rearm` ends it, then `tercel automation on`"
 
 
 def positions_told(parts: SessionParts) -> str:
@@ -46,6 +47,21 @@ def positions_told(parts: SessionParts) -> str:
             f"{float(stop.price):.10g} {where}"
         )
     return "; ".join(told)
+
+
+def entries_told(parts: SessionParts) -> str:
+    """Why the whole session makes no entries, and what ends that; empty: it makes them."""
+    flags, halted = parts.flags, Refusal(int(parts.desk.account.halted))
+    if flags.kill_latched:
+        return f"no entries: the kill switch is latched ({flags.kill_latched}); {REARM}"
+    if halted in KILL_HALTS:
+        return f"no entries: {halted.name.lower()} has stopped the account; {REARM}"
+    if halted or flags.is_paused:
+        what = halted.name.lower() if halted else "paused"
+        return f"no entries: {what}; `tercel resume` ends it"
+    if not flags.automation:
+        return "no entries: signals are only watched; `tercel automation on` trades them"
+    return ""
 
 
 class Operator:
@@ -223,9 +239,14 @@ class Operator:
             return
         parts.flags.kill_latched = ""
         self._kill_is_verified, self._at_rest_ms = False, 0
-        if parts.desk.account.halted:
+        lifted = ""
+        if halted := int(parts.desk.account.halted):
             breakers.resume(parts.desk.account)
-        parts.alert(Level.WARNING, AlertCode.KILL_REARMED, f"asked by {origin}; automation is off")
+            parts.recorder.breaker(parts.now, Refusal(halted), "resumed")
+            lifted = f"{Refusal(halted).name.lower()} is lifted, its losses count from now; "
+        parts.alert(
+            Level.WARNING, AlertCode.KILL_REARMED, f"asked by {origin}; {lifted}automation is off"
+        )
 
     def on_snapshot(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
         """The venue was read: it verifies a kill under way, unless it was asked while an order was

@@ -26,7 +26,7 @@ from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
 from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
 from tercel.app.live.objections import KNOWN_NOTHING, Objections
-from tercel.app.live.operator import Operator, positions_told
+from tercel.app.live.operator import Operator, entries_told, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
@@ -346,13 +346,14 @@ class Session:
         self.is_ready = True
         self.entries.adopt()
         self.execution.sync_all()
-        parts.alert(
-            Level.INFO,
-            AlertCode.SESSION_STARTED,
+        held = positions_told(parts)
+        told = (
             f"wallet {event.snapshot.wallet_quote:,.2f}, "
-            f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders"
-            + (f"; goes on with {told}" if (told := positions_told(parts)) else ""),
+            f"{len(event.snapshot.positions)} positions, {len(event.snapshot.orders)} orders",
+            f"goes on with {held}" if held else "",
+            entries_told(parts),
         )
+        parts.alert(Level.INFO, AlertCode.SESSION_STARTED, "; ".join(filter(None, told)))
 
     def _open_account(self, wallet_quote: float) -> None:
         """The first start: the venue's wallet is what there is."""

@@ -25,12 +25,18 @@ ROUND_TRIP_MS_GOOD = 200
 ROUND_TRIP_MS_MAX = 2_000
 """An answer slower than this says too little about the venue's clock: it counts as none."""
 
+ELAPSED_MS_MIN = 1_000
+"""Between two looks at the venue's clock before their difference says how fast it runs."""
+RATE_BOUNDS = (0.5, 2.0)
+"""A clock that runs slower or faster than this is no clock that has stepped."""
+
 Warn = Callable[[AlertCode, str], None]
 """Told a code and a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
+    sent_ms: int
     offset_ms: int
     round_trip_ms: int
 
@@ -55,6 +61,10 @@ class VenueClock:
         self._warn = warn
         self.offset_ms = 0
         self._nudged: asyncio.Task[bool] | None = None
+        self._last: _Sample | None = None
+        self._rate = 1.0
+        """How many times as fast as ours the venue's clock ran between the last two looks."""
+        self._is_told = False
 
     def now_ms(self) -> int:
         """Milliseconds UTC, venue time."""
@@ -104,7 +114,8 @@ class VenueClock:
                 trouble = str(error)
                 break
             got_ms = self._clock.now_ms()
-            sample = _Sample(venue_ms - (sent_ms + got_ms) // 2, max(0, got_ms - sent_ms))
+            offset_ms = venue_ms - (sent_ms + got_ms) // 2
+            sample = _Sample(sent_ms, offset_ms, max(0, got_ms - sent_ms))
             if best is None or sample.round_trip_ms < best.round_trip_ms:
                 best = sample
             if sample.round_trip_ms <= ROUND_TRIP_MS_GOOD:
@@ -114,7 +125,30 @@ class VenueClock:
         if best.round_trip_ms > ROUND_TRIP_MS_MAX:
             return f"the venue took {best.round_trip_ms} ms to tell the time"
         self.offset_ms = best.offset_ms
+        self._look_at_rate(best)
         return ""
+
+    def _look_at_rate(self, sample: _Sample) -> None:
+        """Tell once of a clock that runs at another speed: a simulated exchange in fast motion, and
+        a session that was not told so. One that has stepped shows it once, not twice in a row.
+        """
+        last, before = self._last, self._rate
+        if last is not None and sample.sent_ms - last.sent_ms < ELAPSED_MS_MIN:
+            return
+        self._last = sample
+        if last is None:
+            return
+        ahead_ms = sample.offset_ms - last.offset_ms
+        self._rate = 1.0 + ahead_ms / (sample.sent_ms - last.sent_ms)
+        slow, fast = RATE_BOUNDS
+        is_off = all(not slow < rate < fast for rate in (before, self._rate))
+        if is_off and not self._is_told:
+            self._is_told = True
+            self._complain(
+                AlertCode.BINANCE_TIME_SYNC_FAILED,
+                f"the venue's clock runs {self._rate:.3g} times as fast as this session's: a "
+                "simulated exchange wants its own --speed here, too",
+            )
 
     def _complain(self, code: AlertCode, trouble: str) -> None:
         log.warning(code.value, reason=trouble, offset_ms=self.offset_ms)

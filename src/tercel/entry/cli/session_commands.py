@@ -281,8 +281,8 @@ def _rearm(place: Path) -> None:
             _say(f"nothing is latched: the kill switch is armed; {switches_line(was)}")
             return
         if reply.is_done and reply.status is not None and not reply.status.kill_latched:
-            latched = was.kill_latched or was.breakers.halted
-            _say(f"re-armed; it was latched: {latched}")
+            latched = [was.kill_latched, was.breakers.halted]
+            _say(f"re-armed; it was latched: {' and '.join(filter(None, latched))}")
         _tell(reply)
     except NoSessionError as error:
         if KillFile(place).take():

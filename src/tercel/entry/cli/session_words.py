@@ -28,6 +28,10 @@ REASONS = {
     "paused": "`tercel resume` ends it",
     "journal_down": "journal or state cannot be written",
     "unhealthy_feed": "positions and orders cannot be read",
+    "daily_loss": "`tercel resume` ends it",
+    "kill_24h": "`tercel kill --rearm` ends it",
+    "kill_session": "`tercel kill --rearm` ends it",
+    "equity_exhausted": "`tercel kill --rearm` ends it",
 }
 """What a refusal means for a whole session."""
 TICK_TOLERANCE = Decimal("1e-6")
