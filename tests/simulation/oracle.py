@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CLOSE_MS_MAX = 25_000
 """How long a market close may be on its way, its answer lost and asked for."""
+DIFFERS_MS_MAX = 100_000
+"""How long the session may hold something else than the venue: the reading at a bar, and as many
+more as it takes to believe it."""
 ROOM_MS = 1_500
 """Latencies that a protected position may cost beyond its limit and one timer."""
 CASH_SLACK = 1e-5
@@ -49,6 +52,8 @@ class Oracle:
     """Since when a position has had no stop of its size, by symbol."""
     held_ms: dict[str, int] = field(default_factory=dict)
     """Since when a position has been held though the kill switch is thrown, by symbol."""
+    differs_ms: dict[str, int] = field(default_factory=dict)
+    """Since when the session holds something else than the venue, by symbol."""
     excused_ms: int = 0
     """Until when nothing can be asked of the session: what went wrong is in its way."""
     checks: int = 0
@@ -139,6 +144,7 @@ class Oracle:
         world = self._world
         position = world.exchange._state.account.positions[symbol].quantity
         self._look_at_switch(symbol, is_held=bool(position))
+        self._look_at_books(symbol, float(position))
         if not position or self._stops(symbol, position) >= abs(position):
             self.naked_ms.pop(symbol, None)
             return
@@ -163,6 +169,23 @@ class Oracle:
         since = max(self.held_ms.setdefault(symbol, now), min(self.excused_ms, now))
         if now - since > CLOSE_MS_MAX:
             self._fail(f"{symbol}: held {now - since} ms after the kill switch was thrown")
+
+    def _look_at_books(self, symbol: str, held: float) -> None:
+        world, session = self._world, self._world.session
+        if session is None or not session.is_ready or symbol in world.trouble.hands:
+            self.differs_ms.pop(symbol, None)
+            return
+        known = session.recovery.known_quantity(symbol)
+        foreign = session.execution.booking.foreign.held(symbol)
+        if abs(held - known - foreign) <= 0.5 * float(LOTS[symbol]):
+            self.differs_ms.pop(symbol, None)
+            return
+        now = world.now
+        since = max(self.differs_ms.setdefault(symbol, now), min(self.excused_ms, now))
+        if now - since > DIFFERS_MS_MAX:
+            self._fail(
+                f"{symbol}: for {now - since} ms the venue holds {held:g}, the session {known:g}"
+            )
 
     def _stops(self, symbol: str, position: Any) -> Any:
         side = -1 if position > 0 else 1
@@ -220,7 +243,7 @@ class Oracle:
             self._fail(f"{symbol}: the venue holds {held:g}, the session {known:g}")
         if symbol in session.parts.flags.mismatched:
             self._fail(f"{symbol}: the session still blocks it as mismatched")
-        seen, since = session.parts.seen, session.parts.fills_since()
+        seen, since = session.parts.seen, session.parts.since_ms
         for trade in world.exchange.trades(symbol):
             if trade.time_ms >= since and f"{symbol}:{trade.trade_id}" not in seen:
                 self._fail(f"{symbol}: trade {trade.trade_id} of {trade.client_id} is not booked")

@@ -359,7 +359,8 @@ class World:
     def _decide(self, session: Session) -> None:
         """What the session asks itself, and whatever follows an event."""
         while self.session is session and (turn := session.next_turn()) is not None:
-            if self._take(session, turn) and self.scene.store_ms:
+            # As of now, as the runner dates it.
+            if self._take(session, replace(turn, time_ms=self.now)) and self.scene.store_ms:
                 self._turn_waits = True
                 wait = int(self._draw.integers(1, self.scene.store_ms + 1))
                 self.push(self.now + wait, self._decide_on, self.life)

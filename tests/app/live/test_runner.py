@@ -1197,3 +1197,91 @@ async def test_a_kill_file_beside_a_latched_switch_kills_once_more() -> None:
     assert (note.taken, scene.alerts().count(AlertCode.KILL_SWITCH)) == (2, 2)
     assert scene.alerts().count(AlertCode.KILL_VERIFIED) == 2
     assert await scene.stop() == 0
+
+
+@pytest.mark.parametrize("times", [1, 1_000])
+async def test_a_fill_that_cannot_be_booked_is_read_again_and_closed(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows how much of it was: the session ends flat, with the venue asked."""
+    scene = await stage().begin()
+    recorder = scene.runner.session.parts.recorder
+    fill, tries = recorder.fill, list[int]()
+
+    def fails(*told: Any) -> None:
+        tries.append(1)
+        if len(tries) <= times:
+            raise ValueError("boom")
+        fill(*told)
+
+    monkeypatch.setattr(recorder, "fill", fails)
+    await scene.bar(ask=Ask())
+    assert await scene.end() == 1
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 0.0
+    assert scene.venue.desk.resting() == []
+
+
+async def test_what_was_asked_for_before_the_session_failed_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What follows each event fails, from the entry on: its stop leaves all the same."""
+    scene = stage()
+
+    def fails() -> None:
+        raise ValueError("boom")
+
+    def place(request: OrderRequest) -> None:
+        if request.slot is Slot.ENTRY:
+            monkeypatch.setattr(scene.runner.session.operator, "go_on", fails)
+
+    scene.venue.on_place = place
+    await scene.begin()
+    await scene.bar(ask=Ask())
+    assert await scene.end() == 1
+    assert Slot.STOP in [each.request.slot for each in scene.venue.desk.resting()]
+
+
+async def test_a_store_that_hangs_at_the_start_does_not_keep_a_kill_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = await stage().begin()
+    await before.bar(ask=Ask())
+    await before.clock.move(1_000)
+    await before.stop()
+    monkeypatch.setattr("tercel.app.live.storing.STORE_SECONDS_MAX", 0.001)
+    scene = stage(desk=before.venue.desk, state=before.store.states[-1], stop_ms_max=100)
+    scene.store.gate = asyncio.get_running_loop().create_future()
+    await scene.begin()
+    for _ in range(3):
+        await asyncio.wait({asyncio.ensure_future(scene.clock.move(1_000))})
+    scene.runner.submit(Operation.KILL, "cli")
+    for _ in range(20):
+        await scene.clock.move(1_000)
+    assert scene.venue.desk.positions["BTCUSDT"][0] == 0.0
+    scene.runner.submit(Operation.STOP, "signal")
+    await scene.clock.move(200)
+    assert scene.task is not None
+    assert await scene.task == 1
+
+
+@pytest.mark.parametrize("how", ["rearmed while it lay there", "removed by hand"])
+async def test_a_kill_file_that_was_not_taken_does_not_hide_the_next_one(how: str) -> None:
+    scene = stage(kill_file=[True])
+    note: Any = scene.runner._around.kill_file
+    await scene.begin()
+    if how == "removed by hand":
+        await scene.clock.move(250)
+        note._lies = False
+    else:
+        scene.store.is_down = True
+    await scene.clock.move(3_000)
+    assert scene.runner.session.parts.flags.kill_latched
+    await scene.runner.submit(Operation.REARM, "cli")
+    scene.store.is_down = False
+    await scene.clock.move(3_000)
+    await scene.runner.submit(Operation.AUTOMATION_ON, "cli")
+    before = scene.alerts().count(AlertCode.KILL_SWITCH)
+    note._lies = True
+    await scene.clock.move(3_000)
+    assert scene.alerts().count(AlertCode.KILL_SWITCH) == before + 1
+    assert await scene.stop() == 0

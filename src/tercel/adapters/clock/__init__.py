@@ -9,12 +9,24 @@ from tercel.app.ports import Clock
 from tercel.domain.errors import TercelError
 
 
+def _since_boot_ns() -> int:
+    """Nanoseconds that only go forward, through a sleep of the machine too where it counts that."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()
+
+
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock as it was when this one was made, and what has passed since: it does not
+    step when somebody sets the machine's, so that no deadline of a session waits an hour longer.
+    """
+
+    def __init__(self) -> None:
+        self._boot_ns = time.time_ns() - _since_boot_ns()
 
     def now_ms(self) -> int:
         """Milliseconds UTC."""
-        return time.time_ns() // 1_000_000
+        return (self._boot_ns + _since_boot_ns()) // 1_000_000
 
     async def sleep(self, seconds: float) -> None:
         """Wait in real time."""

@@ -25,8 +25,8 @@ from tercel.domain.commands import Level
 from tercel.domain.orders import OrderPhase, OrderRequest, VenueFill
 
 CLOCKS_APART_MS = 2_000
-"""How far our clock and the venue's may be apart, ms: an exit sent so long before its position was
-entered belongs to an earlier one.
+"""How far our clock and the venue's may be apart, ms: an exit of before a restart, sent so long
+before its position was entered, belongs to an earlier one.
 """
 
 
@@ -72,6 +72,8 @@ class Booking:
         desk = self._parts.desk
         if not desk.held.item(k) > 0.0 or desk.sides.item(k) == fill.side:
             return True
+        if order.trade_ms:
+            return order.trade_ms != desk.filled_times.item(k)
         return 0 < order.sent_ms < desk.filled_times.item(k) - CLOCKS_APART_MS
 
     def _readmit(self, k: int, fill: VenueFill, order: WorkingOrder) -> None:

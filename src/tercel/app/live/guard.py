@@ -27,8 +27,9 @@ class Guard:
             self._look_at(order)
         if self._execution.naked_since:
             self._close_naked()
-        self._execution.sync_busy()
         parts = self._parts
+        # What a stream is about to decide on is left alone, but for what protects its position.
+        self._execution.sync_busy([k for k in parts.undecided if not parts.desk.held.item(k) > 0.0])
         if parts.flags.mismatched and parts.now - parts.venue_read_ms >= parts.plan.bar_ms:
             # Flat and without entries nothing else would ask whether the venue agrees again.
             parts.read_venue()

@@ -142,7 +142,7 @@ def moment_of(session: Session) -> KeptMoment:
     """What of `session` is kept, as it is now."""
     parts = session.parts
     flags, desk, orders = parts.flags, parts.desk, parts.orders
-    since_ms = parts.fills_since()
+    since_ms = parts.since_ms
     return KeptMoment(
         session.frame,
         parts.now,

@@ -287,9 +287,13 @@ class Operator:
         if not self._stop_ms or self._ended:
             return
         # What was sent is waited for, so that a target on its way is not missing at the next start.
-        waits = bool(self._execution.naked_since) or any(
-            order.request.slot is Slot.ENTRY or not order.rests or order.cancel_ms
-            for order in parts.orders.live()
+        waits = (
+            bool(parts.doubted_ms)
+            or bool(self._execution.naked_since)
+            or any(
+                order.request.slot is Slot.ENTRY or not order.rests or order.cancel_ms
+                for order in parts.orders.live()
+            )
         )
         if waits and parts.now - self._stop_ms < parts.rules.session.stop_ms_max // 2:
             return

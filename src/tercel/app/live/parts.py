@@ -93,6 +93,10 @@ class SessionParts:
     """When the venue was last asked to be read; 0: the answer has come."""
     wants_read: bool = False
     """It has to be read once more: what is asked may have looked too early."""
+    doubted_ms: int = 0
+    """Since when something failed here, so that only the venue knows what is held; 0: nothing."""
+    undecided: set[int] = field(default_factory=set)
+    """Streams whose decision of the present close is still to come."""
     unreadable_ms: int = 0
     """When it was last told that the venue cannot be read; 0: it can."""
     venue_read_ms: int = 0
@@ -165,17 +169,15 @@ class SessionParts:
             self.wants_read = self.wants_read or again
         else:
             self.venue_asked_ms = self.now
-            self.asked.append(ReadVenue(self.plan.symbols, self.fills_since(), self.now))
+            self.asked.append(ReadVenue(self.plan.symbols, self.since_ms, self.now))
 
-    def fills_since(self) -> int:
-        """Fills before this moment are all booked: the latest one's, with room for late ones.
+    def fills_were_read(self, asked_ms: int) -> None:
+        """A reading that was asked at `asked_ms` has told every fill until then, but for late ones.
 
-        It never goes back: fills of before are no longer remembered, and would be booked again. A
-        session that begins without any has nothing to do with those of before it.
+        Nothing else moves that moment on: a fill that the stream told says nothing of those that
+        it did not tell before.
         """
-        latest = next(reversed(self.seen.values()), 0 if self.since_ms else self.now)
-        self.since_ms = max(latest - LATE_FILLS_MS, self.since_ms)
-        return self.since_ms
+        self.since_ms = max(asked_ms - LATE_FILLS_MS, self.since_ms)
 
     def remember_fills(self, keys: tuple[str, ...], since_ms: int) -> None:
         """Fills that an earlier run has booked, all of them since `since_ms`.
@@ -211,14 +213,22 @@ class SessionParts:
         self.seen[key] = time
         self._seen_since = None
         if len(self.seen) > self.rules.session.seen_fills_max:
-            del self.seen[next(iter(self.seen))]
+            oldest = next(iter(self.seen))
+            self.since_ms = max(self.seen.pop(oldest) + 1, self.since_ms)  # else booked again
         return True
+
+    def forget_fill(self, key: str) -> None:
+        """It could not be booked: whoever tells it next is heard."""
+        self.seen.pop(key, None)
+        self._seen_since = None
 
     def new_order(self, request: OrderRequest, plan: tuple[float, ...] = ()) -> WorkingOrder:
         """A planned order, in the book and ready to be sent."""
         order = WorkingOrder(
             request, OrderPhase.PLANNED, left=request.quantity, plan=plan or NO_PLAN
         )
+        if request.reduce_only and request.stream < len(self.desk.rows):
+            order.trade_ms = self.desk.filled_times.item(request.stream)
         self.orders.add(order)
         order.move(OrderPhase.SENT)
         return order

@@ -113,8 +113,8 @@ class Runner:
             (around.journal, around.state), self._leased, self.latencies, self._note_storing
         )
         self._sending = Sending(around.venue, self.latencies, self._now, self._put, self._spawn)
-        self._kill_file_is_obeyed = False
-        """The KILL file that lies there has been."""
+        self._killing: asyncio.Future[None] | None = None
+        """Done once the KILL file that lies there was obeyed."""
         self._waiters: dict[int, asyncio.Future[None]] = {}
 
     # --- from outside ----------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Runner:
         around = self._around
         for event in history:
             await self._carry_out(self._handled(event))
-        await self._storing.everything()
+        await self._storing.in_time(self._spawn)
         if self._end is not None:
             return
         # What is there now stays: the collector need not look through it again in every pause.
@@ -252,7 +252,8 @@ class Runner:
         """One event, and whatever the session asks itself after it."""
         await self._hand(event)
         while self._end is None and (turn := self.session.next_turn()) is not None:
-            await self._hand(turn)
+            # As of now, not of the bar: much may have been waited for since.
+            await self._hand(replace(turn, time_ms=self._now()))
             await self._catch_up()
 
     async def _catch_up(self) -> None:
@@ -276,12 +277,15 @@ class Runner:
         self._watch_queue()
 
     def _handled(self, event: Event) -> list[Command]:
-        """What the session asks for; what it asked for before it failed comes with the next."""
+        """What the session asks for, also where it fails."""
         try:
             return self.session.handle(event)
         except Exception as error:
-            self.session.drop_turns()
             self._fail_of(error, "an event that failed")
+        try:
+            return self.session.salvage()
+        except Exception as error:
+            self._fail_of(error, "what was left of an event that failed")
             return []
 
     async def _carry_out(self, commands: list[Command]) -> None:
@@ -349,7 +353,7 @@ class Runner:
             now = self._now()
             for event in around.collector.due(now):
                 self._put(event)
-            self._look_for_kill_file(now)
+            self._look_for_kill_file()
             if self.session.is_ready:
                 for change in around.health.changes(now):
                     name = f"market {change.symbol}"
@@ -363,17 +367,18 @@ class Runner:
             waiting = self.session.waiting_symbols()
             self._put(TimerFired(now, around.health.quotes(waiting, now)))
 
-    def _look_for_kill_file(self, now: int) -> None:
+    def _look_for_kill_file(self) -> None:
         """Obey the KILL file; it stays until the latch is kept, so that no crash loses it."""
         file = self._around.kill_file
         if file is None or not file.is_there():
-            return
-        if not self._kill_file_is_obeyed:
-            self._kill_file_is_obeyed = True
-            self._put(OperatorAsked(now, Operation.KILL, "the KILL file"))
-        elif self._storing.has_state and self.session.kept.kill_latched:
-            file.take()
-            self._kill_file_is_obeyed = False
+            self._killing = None
+        elif self._killing is None:
+            self._killing = self.submit(Operation.KILL, "the KILL file")
+        elif self._killing.done():
+            is_kept = self._storing.has_state and bool(self.session.kept.kill_latched)
+            if is_kept or not self.session.parts.flags.kill_latched:  # rearmed meanwhile
+                file.take()
+                self._killing = None
 
     def _put(self, event: Event) -> None:
         self._queue.put_nowait(event)

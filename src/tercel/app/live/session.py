@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,14 @@ from tercel.app.live.working import WorkingOrders
 from tercel.app.record_bytes import copy_records
 from tercel.core.codes import Refusal, Slot
 from tercel.core.market import market_step
-from tercel.domain.commands import Command, EndSession, Level, SaveState, WriteJournal
+from tercel.domain.commands import (
+    Command,
+    EndSession,
+    Level,
+    PlaceOrder,
+    SaveState,
+    WriteJournal,
+)
 from tercel.domain.errors import StrategyError
 from tercel.domain.events import (
     BarsClosed,
@@ -72,6 +79,10 @@ class SessionMemory:
     session_id: str
 
 
+Turn = Decide | MinuteEnded
+"""What a session asks itself."""
+
+
 class Session:
     """See the module's docstring."""
 
@@ -104,8 +115,10 @@ class Session:
         self._views: dict[int, MarketView] = {}
         """What the feed knew of each series at the bars just settled."""
         self._suspended: set[int] = set()
-        self._turns: deque[Event] = deque()
+        self._turns: deque[Turn] = deque()
         self._close_time = 0
+        self._arrived_ms = 0
+        """When the bars of the present close came."""
         self._has_account = state.kernel is not None or not rules.reads_venue
         """Whether the account's capital is known: kept, configured, or read from the venue."""
         self._user_is_down = rules.reads_venue
@@ -135,7 +148,7 @@ class Session:
     def handle(self, event: Event) -> list[Command]:
         """Take one event; what is to be done, in order."""
         parts = self.parts
-        parts.now = event.time_ms
+        parts.now = max(event.time_ms, parts.now)
         if parts.since_ms == 0:
             # What happened before a first start is nobody's.
             parts.since_ms = max(self.kept.saved_ms - LATE_FILLS_MS, 0) or event.time_ms
@@ -151,13 +164,31 @@ class Session:
         if isinstance(event, TimerFired) and not asked and not parts.changed:
             return []
         parts.recorder.input(event)
-        made: list[Command] = [WriteJournal(parts.recorder.take())]
-        if parts.changed:
-            parts.changed = False
+        return [*self._to_keep(), *asked]
+
+    def _to_keep(self) -> list[Command]:
+        """Rows, and the state where it has changed."""
+        made: list[Command] = [WriteJournal(self.parts.recorder.take())]
+        if self.parts.changed:
+            self.parts.changed = False
             self.snapshot = moment_of(self)
             made.append(SaveState(self.snapshot))
-        made.extend(asked)
         return made
+
+    def salvage(self) -> list[Command]:
+        """After `handle` has failed: what it had asked for before, but for entries, which is still
+        to be done. From now on only the venue knows what is held: it is asked, and nothing more is
+        decided of the present close.
+        """
+        parts = self.parts
+        self._turns.clear()
+        parts.undecided.clear()
+        parts.doubted_ms = parts.doubted_ms or parts.now
+        parts.changed = True
+        if parts.rules.reads_venue:
+            parts.read_venue(again=True)
+        asked, parts.asked = parts.asked, []
+        return [*self._to_keep(), *(each for each in asked if not _enters(each))]
 
     @property
     def kept(self) -> SessionState:
@@ -169,13 +200,9 @@ class Session:
         """Whether a position is held, or an order of ours may rest or fill."""
         return not self.parts.desk.is_flat() or bool(self.parts.orders.live())
 
-    def next_turn(self) -> Event | None:
+    def next_turn(self) -> Turn | None:
         """What the session asks itself next; None: nothing, the next event may come."""
         return self._turns.popleft() if self._turns else None
-
-    def drop_turns(self) -> None:
-        """Nothing more is decided of the present close."""
-        self._turns.clear()
 
     def waiting_symbols(self) -> tuple[str, ...]:
         """Symbols whose quotes the next timer should bring."""
@@ -211,6 +238,8 @@ class Session:
         awake = [k for k, decides in enumerate(parts.desk.awake.tolist()) if decides]
         self._turns.extend(Decide(event.time_ms, k) for k in awake)
         self._turns.append(MinuteEnded(event.time_ms))
+        parts.undecided.update(awake)
+        self._arrived_ms = parts.now
         self._present = event.series
         # Entries are looked after as their streams decide; what protects a position waits for none.
         held = parts.desk.held.tolist()
@@ -227,11 +256,14 @@ class Session:
 
     def _on_decide(self, event: Decide) -> None:
         parts, desk, k = self.parts, self.parts.desk, event.stream
+        parts.undecided.discard(k)
         signal = self._asked[k]
         # As plain numbers: numpy compares its own with an enum at ten times the cost.
         side, veto = int(signal["side"]), int(signal["veto"])
         asks = side != 0 and veto == 0
         view = self._views.get(parts.plan.streams[k].series, KNOWN_NOTHING)
+        if (waited_ms := parts.now - self._arrived_ms) > 0:
+            view = replace(view, late_ms=view.late_ms + waited_ms)
         if asks and desk.left_times[k] > self._close_time:
             # It left while this bar was on its way: at this close a backtest is in it.
             signal["veto"] = int(Refusal.POSITION_OPEN)
@@ -326,12 +358,17 @@ class Session:
                 parts.alert(Level.WARNING, AlertCode.VENUE_UNREADABLE, event.trouble)
             return
         parts.unreadable_ms = 0
+        if asked_ms >= parts.doubted_ms:
+            parts.doubted_ms = 0
         is_start = not self.is_ready
         if not self._has_account:
             self._has_account = True
             self._open_account(event.snapshot.wallet_quote)
             parts.pass_over(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
+        if not self._user_is_down:
+            # While it is down some symbols are read in turn only.
+            parts.fills_were_read(asked_ms)
         parts.changed = True
         if not is_met:
             return
@@ -395,7 +432,7 @@ class Session:
             parts.read_venue()
             return
         rested_ms = parts.now - parts.venue_read_ms
-        is_due = (parts.wants_read and rested_ms >= session.query_ms) or (
+        is_due = ((parts.wants_read or parts.doubted_ms) and rested_ms >= session.query_ms) or (
             self._user_is_down and rested_ms > session.answer_ms_max
         )
         if is_due and not parts.venue_asked_ms:
@@ -445,3 +482,7 @@ class Session:
             flags.automation = False  # once it is armed again, somebody has to switch it on
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}
+
+
+def _enters(command: Command) -> bool:
+    return isinstance(command, PlaceOrder) and command.request.slot is Slot.ENTRY

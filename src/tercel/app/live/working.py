@@ -56,6 +56,8 @@ class WorkingOrder:
     """Readings since it was over that agreed with us, while fills of it were still waited for."""
     plan: tuple[float, ...] = NO_PLAN
     """Of an entry, fields of ENTRY_PLAN."""
+    trade_ms: int = 0
+    """Of an exit: when the trade that it belongs to was entered; 0: not known (after a restart)."""
     is_cut: bool = False
     """Whether the venue has it for less than was asked: one order takes no more."""
 
