@@ -54,12 +54,14 @@ class AccountSide(Protocol):
         """The user stream came or went; while it is down fills are looked for without it."""
         ...
 
-    def learn(self, order_id: str, client_id: str) -> None:
+    def learn(self, symbol: str, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
         ...
 
-    def learn_stop(self, engine_order_id: str, client_id: str) -> None:
-        """The stop `client_id` became that engine order, whatever id that has itself."""
+    def learn_stop(self, symbol: str, engine_order_id: str, client_id: str) -> None:
+        """The stop `client_id` became that engine order, also where that tells an id that is none
+        of ours.
+        """
         ...
 
 

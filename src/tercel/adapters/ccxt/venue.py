@@ -142,7 +142,7 @@ class CcxtVenue:
             return _not_sent(Fault.FILTER, call)
         answer = await self._write(call, request.symbol, is_conditional=request.is_conditional)
         if answer.outcome is Outcome.DONE and not request.is_conditional:
-            self._side.learn(answer.venue_id, request.client_id)
+            self._side.learn(request.symbol, answer.venue_id, request.client_id)
         if answer.fault is Fault.FILTER:
             self._refresh_rules()  # they may have changed since the last look
         return answer
@@ -167,14 +167,14 @@ class CcxtVenue:
             further = self._dialect.follow_up(row, symbol, is_conditional=is_conditional)
             if further is not None:
                 engine = self._dialect.answer(await self._link.call(further), is_conditional=False)
-                self._side.learn_stop(engine.venue_id, client_id)
+                self._side.learn_stop(symbol, engine.venue_id, client_id)
                 return replace(answer, phase=engine.phase, filled_quantity=engine.filled_quantity)
         except CallFailedError as error:
             return self._dialect.refused_query(error)
         except (VenueError, KeyError, TypeError, ValueError) as error:
             return Answer(Outcome.AMBIGUOUS, text=f"the answer cannot be read: {error!r}")
         if not is_conditional:
-            self._side.learn(answer.venue_id, client_id)
+            self._side.learn(symbol, answer.venue_id, client_id)
         return answer
 
     async def read(self, symbols: Sequence[str], since_ms: int) -> VenueSnapshot:

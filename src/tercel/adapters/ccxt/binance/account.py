@@ -95,7 +95,7 @@ class AccountReader:
         found += [orders.algo_snapshot(row) for row in algos]
         for each in found:
             if not each.is_conditional:
-                self._names.learn(each.venue_id, each.client_id)
+                self._names.learn(each.symbol, each.venue_id, each.client_id)
         return tuple(each for each in found if each.symbol in symbols)
 
     async def _positions(self, symbols: Sequence[str]) -> tuple[PositionSnapshot, ...]:
@@ -175,26 +175,26 @@ class AccountReader:
 
     async def _learn_names(self, symbol: str, order_ids: Sequence[str]) -> None:
         """Ask for the orders whose client id is not known: those of before a restart."""
-        unknown = [each for each in dict.fromkeys(order_ids) if not self._names.of(each)]
+        unknown = [each for each in dict.fromkeys(order_ids) if not self._names.of(symbol, each)]
         for order_id in unknown[-NAMES_ASKED_MAX:]:
             try:
                 row = await self._link.call(orders.query_by_number(order_id, symbol))
             except CallFailedError:
                 continue  # too old to be asked for: the fill goes without a name
-            self._names.learn(order_id, str(row.get("clientOrderId") or ""))
+            self._names.learn(symbol, order_id, str(row.get("clientOrderId") or ""))
 
     def _fill(self, row: Json) -> VenueFill:
         """`{"id": 698759, "orderId": 25851813, "symbol": "BTCUSDT", "side": "SELL", "price":
         "7819.01", "qty": "0.002", "commission": "0.078", "commissionAsset": "USDT", "maker":
         false, "time": 1569514978020, ...}`: paid commissions are positive, as in the stream.
         """
-        order_id = str(row["orderId"])
-        client_id = self._names.of(order_id)
+        symbol, order_id = str(row["symbol"]), str(row["orderId"])
+        client_id = self._names.of(symbol, order_id)
         return VenueFill(
             trade_id=str(int(row["id"])),
             client_id=client_id,
             venue_order_id=order_id,
-            symbol=str(row["symbol"]),
+            symbol=symbol,
             side=1 if row["side"] == "BUY" else -1,
             price=number(row["price"]),
             quantity=number(row["qty"]),

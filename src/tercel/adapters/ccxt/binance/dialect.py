@@ -179,13 +179,13 @@ class BinanceAccount:
         """The user stream came or went."""
         self._reader.activity.hear(is_up=is_up)
 
-    def learn(self, order_id: str, client_id: str) -> None:
+    def learn(self, symbol: str, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
-        self._names.learn(order_id, client_id)
+        self._names.learn(symbol, order_id, client_id)
 
-    def learn_stop(self, engine_order_id: str, client_id: str) -> None:
+    def learn_stop(self, symbol: str, engine_order_id: str, client_id: str) -> None:
         """The stop `client_id` became that engine order."""
-        self._names.learn_stop(engine_order_id, client_id)
+        self._names.learn_stop(symbol, engine_order_id, client_id)
 
     async def _target(self) -> Target:
         """A fresh key each time: the old one may be why the stream ended."""
