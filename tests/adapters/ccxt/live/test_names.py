@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.adapters.ccxt.live.server import BUY, START_MS, Bench, on_bench, order_row
+import pytest
+from tests.adapters.ccxt.live.server import BUY, START_MS, Bench, Reply, on_bench, order_row
+
+from tercel.adapters.ccxt.binance.account import UNKNOWN_MS_MAX
+from tercel.domain.errors import VenueError
+from tercel.domain.events import Outcome
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -39,3 +44,80 @@ def test_orders_of_two_symbols_may_have_one_number() -> None:
         assert [each["symbol"] for each in bench.server.sent("GET /fapi/v1/order")] == ["ETHUSDT"]
 
     on_bench(reads, symbols=SYMBOLS)()
+
+
+def error(code: int, text: str = "words", status: int = 400) -> Reply:
+    return Reply({"code": code, "msg": text}, status=status)
+
+
+NOT_THERE = error(-2013, "Order does not exist.")
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [NOT_THERE, error(-1008, "Request throttled.", status=503), error(-1000), Reply(cut=True)],
+    ids=["not there yet", "throttled", "unknown error", "cut"],
+)
+def test_a_young_fill_is_never_handed_out_without_its_name(failed: Reply) -> None:
+    """The answer to an entry was lost, and the venue does not tell for a while whose trade that is:
+    handed out without a name it would be somebody else's, and our position without its stop.
+    """
+
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        bench.server.fail("POST /fapi/v1/order", Reply(cut=True))
+        assert (await bench.venue.place(BUY)).outcome is Outcome.AMBIGUOUS
+        bench.server.answers["GET /fapi/v1/userTrades"] = [trade(5, 4711)]
+        bench.server.answers["GET /fapi/v1/order"] = failed
+        for _ in range(3):
+            with pytest.raises(VenueError, match="whose order 4711 in BTCUSDT is: "):
+                await names(bench)
+            await bench.settle(1.0)
+        bench.server.answers["GET /fapi/v1/order"] = order_row(orderId=4711)
+        assert await names(bench) == {("BTCUSDT", "5"): BUY.client_id}
+
+    on_bench(reads)()
+
+
+def test_orders_that_are_not_there_yet_cost_one_reading_together() -> None:
+    """Each is asked for, whatever became of the one before, and what was learnt is kept."""
+
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["GET /fapi/v1/userTrades"] = lambda asked: [
+            trade(number, number, symbol=asked["symbol"]) for number in (1, 2, 3)
+        ]
+        late = {"1", "3"}
+        bench.server.answers["GET /fapi/v1/order"] = lambda asked: (
+            NOT_THERE if asked["orderId"] in late else order_row(clientOrderId=BUY.client_id)
+        )
+        with pytest.raises(VenueError):
+            await names(bench, *SYMBOLS)
+        assert bench.server.count("GET /fapi/v1/order") == 6
+        late.clear()
+        assert set((await names(bench, *SYMBOLS)).values()) == {BUY.client_id}
+        assert bench.server.count("GET /fapi/v1/order") == 10, "those that were late, once more"
+
+    on_bench(reads, symbols=SYMBOLS)()
+
+
+def test_an_order_that_the_venue_has_forgotten_leaves_its_fills_without_a_name() -> None:
+    """By the trade's own time; the order is not asked for again."""
+
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        old, young = START_MS - UNKNOWN_MS_MAX - 1_000, START_MS - UNKNOWN_MS_MAX + 10_000
+        bench.server.answers["GET /fapi/v1/order"] = NOT_THERE
+        bench.server.answers["GET /fapi/v1/userTrades"] = [
+            trade(5, 900, time=old), trade(6, 900, time=young)
+        ]  # fmt: skip
+        with pytest.raises(VenueError):
+            await names(bench)
+        bench.server.answers["GET /fapi/v1/userTrades"] = [trade(5, 900, time=old)]
+        bench.server.asked.clear()
+        for _ in range(3):
+            assert await names(bench) == {("BTCUSDT", "5"): ""}
+            bench.venue._side.doubt()
+        assert bench.server.count("GET /fapi/v1/order") == 1
+
+    on_bench(reads)()

@@ -34,6 +34,15 @@ class OrderNames:
         """
         _keep(self._stops, (symbol, engine_order_id), client_id)
 
+    def give_up(self, symbol: str, order_id: str) -> None:
+        """Nobody can tell whose order that is any more: it stays without a name."""
+        _put(self._names, (symbol, order_id), "")
+
+    def is_settled(self, symbol: str, order_id: str) -> bool:
+        """Whether its client id is known, or was given up."""
+        number = symbol, order_id
+        return number in self._names or number in self._stops
+
     def of(self, symbol: str, order_id: str, told: str = "") -> str:
         """Client id of an engine order; `told` is what its row says. Empty: unknown.
 
@@ -48,7 +57,11 @@ class OrderNames:
 
 def _keep(names: OrderedDict[Numbered, str], number: Numbered, client_id: str) -> None:
     if number[1] and client_id:
-        names[number] = client_id
-        names.move_to_end(number)
-        if len(names) > REMEMBERED_MAX:
-            names.popitem(last=False)
+        _put(names, number, client_id)
+
+
+def _put(names: OrderedDict[Numbered, str], number: Numbered, client_id: str) -> None:
+    names[number] = client_id
+    names.move_to_end(number)
+    if len(names) > REMEMBERED_MAX:
+        names.popitem(last=False)
