@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.adapters.ccxt.live.server import BUY, START_MS, Bench, Reply, on_bench, order_row
 
-from tercel.adapters.ccxt.binance.account import UNKNOWN_MS_MAX
+from tercel.adapters.ccxt.binance.account import NAMES_ASKED_MAX, UNKNOWN_MS_MAX
 from tercel.domain.errors import VenueError
 from tercel.domain.events import Outcome
 
@@ -119,5 +119,40 @@ def test_an_order_that_the_venue_has_forgotten_leaves_its_fills_without_a_name()
             assert await names(bench) == {("BTCUSDT", "5"): ""}
             bench.venue._side.doubt()
         assert bench.server.count("GET /fapi/v1/order") == 1
+
+    on_bench(reads)()
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True], ids=["known", "forgotten"])
+def test_more_orders_than_one_reading_asks_for_are_asked_for_by_the_next(
+    is_forgotten: bool,
+) -> None:
+    """None of their fills is handed out before, also where the venue has forgotten them all but
+    the one of ours.
+    """
+
+    async def reads(bench: Bench) -> None:
+        await bench.open()
+        count = 2 * NAMES_ASKED_MAX + 1
+        old = START_MS - UNKNOWN_MS_MAX - 1_000
+        bench.server.answers["GET /fapi/v1/userTrades"] = [
+            trade(number, number, time=old) for number in range(1, count + 1)
+        ]
+        ours = {1, count}
+
+        def tell(asked: dict[str, str]) -> object:
+            if is_forgotten and int(asked["orderId"]) not in ours:
+                return NOT_THERE
+            return order_row(clientOrderId=f"t-s-0-0-{asked['orderId']}")
+
+        bench.server.answers["GET /fapi/v1/order"] = tell
+        for reading in (1, 2):
+            with pytest.raises(VenueError, match="not asked yet"):
+                await names(bench)
+            assert bench.server.count("GET /fapi/v1/order") == reading * NAMES_ASKED_MAX
+        found = await names(bench)
+        assert bench.server.count("GET /fapi/v1/order") == count
+        named = {number for (_, number), name in found.items() if name}
+        assert named == {str(each) for each in (ours if is_forgotten else range(1, count + 1))}
 
     on_bench(reads)()

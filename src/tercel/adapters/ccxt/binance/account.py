@@ -42,7 +42,9 @@ INCOME_DAYS_MAX = 80
 INCOME_FROM = 3
 """Symbols for which it is cheaper to ask for the income of all: it is one call, of weight 30."""
 NAMES_ASKED_MAX = 50
-"""Orders that are asked for by number in one read, to learn whose fills theirs are."""
+"""Orders that are asked for by number in one read, to learn whose fills theirs are. Where there are
+more, that read fails, and the next one goes on behind them.
+"""
 NO_SUCH_ORDER = -2013
 UNKNOWN_MS_MAX = HOUR_MS
 """Longest time after a trade in which the venue may not know its order yet. Its servers lag by
@@ -192,8 +194,9 @@ class AccountReader:
             number = str(row["symbol"]), str(row["orderId"])
             traded_ms[number] = max(int(row["time"]), traded_ms.get(number, 0))
         unknown = [each for each in traded_ms if not self._names.is_settled(*each)]
-        late = ""
-        for symbol, order_id in unknown[-NAMES_ASKED_MAX:]:
+        left = len(unknown) - NAMES_ASKED_MAX
+        late = f"whose {left} more orders are was not asked yet" if left > 0 else ""
+        for symbol, order_id in unknown[:NAMES_ASKED_MAX]:
             client_id = ""
             try:
                 row = await self._link.call(orders.query_by_number(order_id, symbol))
