@@ -103,8 +103,14 @@ class VenueDialect(RestDialect, Protocol):
         """The call that asks for one order."""
         ...
 
-    def follow_up(self, row: Json, symbol: str, *, is_conditional: bool) -> Call | None:
-        """Another question that the answer to `query` raises; None: it says it all."""
+    def engine_order(self, row: Json) -> str:
+        """Number of the order that a conditional order became, by its row; empty: it has not been
+        triggered, or its row tells all.
+        """
+        ...
+
+    def query_engine(self, engine_id: str, symbol: str) -> Call:
+        """The call that asks for such an order."""
         ...
 
     def answer(self, row: Json, *, is_conditional: bool) -> Answer:

@@ -105,10 +105,13 @@ class BinanceDialect:
         """The call that asks for one order."""
         return orders.query(client_id, symbol, is_conditional=is_conditional)
 
-    def follow_up(self, row: Json, symbol: str, *, is_conditional: bool) -> Call | None:
+    def engine_order(self, row: Json) -> str:
         """A stop that was triggered is only told by its engine order."""
-        engine_id = orders.engine_order_id(row) if is_conditional else ""
-        return orders.query_by_number(engine_id, symbol) if engine_id else None
+        return orders.engine_order_id(row)
+
+    def query_engine(self, engine_id: str, symbol: str) -> Call:
+        """The call that asks for an engine order."""
+        return orders.query_by_number(engine_id, symbol)
 
     def answer(self, row: Json, *, is_conditional: bool) -> Answer:
         """What a row of an order says."""
