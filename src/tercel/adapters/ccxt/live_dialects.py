@@ -54,12 +54,14 @@ class AccountSide(Protocol):
         """The user stream came or went; while it is down fills are looked for without it."""
         ...
 
-    def learn(self, order_id: str, client_id: str) -> None:
+    def learn(self, symbol: str, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
         ...
 
-    def learn_stop(self, engine_order_id: str, client_id: str) -> None:
-        """The stop `client_id` became that engine order, whatever id that has itself."""
+    def learn_stop(self, symbol: str, engine_order_id: str, client_id: str) -> None:
+        """The stop `client_id` became that engine order, also where that tells an id that is none
+        of ours.
+        """
         ...
 
 
@@ -101,8 +103,14 @@ class VenueDialect(RestDialect, Protocol):
         """The call that asks for one order."""
         ...
 
-    def follow_up(self, row: Json, symbol: str, *, is_conditional: bool) -> Call | None:
-        """Another question that the answer to `query` raises; None: it says it all."""
+    def engine_order(self, row: Json) -> str:
+        """Number of the order that a conditional order became, by its row; empty: it has not been
+        triggered, or its row tells all.
+        """
+        ...
+
+    def query_engine(self, engine_id: str, symbol: str) -> Call:
+        """The call that asks for such an order."""
         ...
 
     def answer(self, row: Json, *, is_conditional: bool) -> Answer:

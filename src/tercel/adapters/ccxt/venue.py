@@ -142,7 +142,7 @@ class CcxtVenue:
             return _not_sent(Fault.FILTER, call)
         answer = await self._write(call, request.symbol, is_conditional=request.is_conditional)
         if answer.outcome is Outcome.DONE and not request.is_conditional:
-            self._side.learn(answer.venue_id, request.client_id)
+            self._side.learn(request.symbol, answer.venue_id, request.client_id)
         if answer.fault is Fault.FILTER:
             self._refresh_rules()  # they may have changed since the last look
         return answer
@@ -164,18 +164,36 @@ class CcxtVenue:
         try:
             row = await self._link.call(call)
             answer = self._dialect.answer(row, is_conditional=is_conditional)
-            further = self._dialect.follow_up(row, symbol, is_conditional=is_conditional)
-            if further is not None:
-                engine = self._dialect.answer(await self._link.call(further), is_conditional=False)
-                self._side.learn_stop(engine.venue_id, client_id)
-                return replace(answer, phase=engine.phase, filled_quantity=engine.filled_quantity)
+            engine_id = self._dialect.engine_order(row) if is_conditional else ""
         except CallFailedError as error:
             return self._dialect.refused_query(error)
         except (VenueError, KeyError, TypeError, ValueError) as error:
-            return Answer(Outcome.AMBIGUOUS, text=f"the answer cannot be read: {error!r}")
+            return _unreadable(error)
+        if engine_id:
+            self._side.learn_stop(symbol, engine_id, client_id)
+            return await self._ask_engine(answer, engine_id, symbol)
         if not is_conditional:
-            self._side.learn(answer.venue_id, client_id)
+            self._side.learn(symbol, answer.venue_id, client_id)
         return answer
+
+    async def _ask_engine(self, stop: Answer, engine_id: str, symbol: str) -> Answer:
+        """What became of a stop that was triggered: its engine order tells.
+
+        Where that cannot be read, the stop is at work or filled as its own row says: taken for
+        missing, it would get a second one beside it. Only of one that has ended without being
+        filled whole does its row say too little, since it may lag: there the question has failed.
+        """
+        try:
+            row = await self._link.call(self._dialect.query_engine(engine_id, symbol))
+            engine = self._dialect.answer(row, is_conditional=False)
+        except CallFailedError as error:
+            failed = self._dialect.refused_query(error)
+        except (VenueError, KeyError, TypeError, ValueError) as error:
+            failed = _unreadable(error)
+        else:
+            return replace(stop, phase=engine.phase, filled_quantity=engine.filled_quantity)
+        is_open = stop.phase is None or not stop.phase.is_over
+        return stop if is_open or stop.phase is OrderPhase.FILLED else failed
 
     async def read(self, symbols: Sequence[str], since_ms: int) -> VenueSnapshot:
         """Positions, open orders of both kinds, fills since, balance. Raises VenueError."""
@@ -234,7 +252,7 @@ class CcxtVenue:
         try:
             return self._dialect.answer(row, is_conditional=is_conditional)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return Answer(Outcome.AMBIGUOUS, text=f"the answer cannot be read: {error!r}")
+            return _unreadable(error)
 
     def _on_frame(self, frame: Json) -> None:
         for event in self._side.parse(frame):
@@ -313,3 +331,8 @@ class CcxtVenue:
 def _not_sent(fault: Fault, text: str) -> Answer:
     """Refused here: the venue has never seen it."""
     return Answer(Outcome.REFUSED, fault=fault, text=text)
+
+
+def _unreadable(error: Exception) -> Answer:
+    """The venue's answer was none that is known: nobody knows what it means."""
+    return Answer(Outcome.AMBIGUOUS, text=f"the answer cannot be read: {error!r}")

@@ -212,6 +212,24 @@ def test_trades_of_the_engine_order_are_the_stops(frames: UserFrames, told: str)
     assert updates(events)[0].client_id == STOP.client_id
 
 
+def test_orders_of_two_symbols_may_have_one_number(frames: UserFrames) -> None:
+    """Binance numbers orders per symbol: the stop's engine order and somebody's in Ether."""
+    frames.parse(algo_frame("TRIGGERED", ai="901"))
+    for told in ("t-s-1-0-9", "web_abc"):
+        other = fill_frame(505, "0.001", i=901, c=told, s="ETHUSDT")
+        events = frames.parse(other)
+        assert fills(events)[0].fill.client_id == updates(events)[0].client_id == told
+    stopped = frames.parse(fill_frame(505, "0.001", i=901, c="x-another-id", S="SELL"))
+    assert fills(stopped)[0].fill.client_id == STOP.client_id
+
+
+def test_an_id_of_ours_that_a_frame_tells_is_its_order_s(frames: UserFrames) -> None:
+    """Nobody else gives it: whatever was learnt about that number was about something else."""
+    frames.parse(algo_frame("TRIGGERED", ai="901"))
+    events = frames.parse(fill_frame(505, "0.001", i=901))
+    assert fills(events)[0].fill.client_id == updates(events)[0].client_id == BUY.client_id
+
+
 def test_funding_is_news_and_other_changes_of_the_balance_are_not(frames: UserFrames) -> None:
     assert frames.parse(account_frame("ORDER")) == []
     assert frames.parse(account_frame("FUNDING_FEE", S="BTCUSDT")) == [
@@ -275,9 +293,9 @@ def test_a_combined_stream_wraps_its_events(frames: UserFrames) -> None:
 def test_names_are_bounded() -> None:
     names = OrderNames()
     for number in range(REMEMBERED_MAX + 10):
-        names.learn(str(number), f"t-s-0-0-{number}")
-    assert names.of("0") == ""
-    assert names.of(str(REMEMBERED_MAX + 9)) == f"t-s-0-0-{REMEMBERED_MAX + 9}"
+        names.learn("BTCUSDT", str(number), f"t-s-0-0-{number}")
+    assert names.of("BTCUSDT", "0") == ""
+    assert names.of("BTCUSDT", str(REMEMBERED_MAX + 9)) == f"t-s-0-0-{REMEMBERED_MAX + 9}"
 
 
 # --- hazards of ccxt.pro 4.5.90 (research/venue.md, section 3) ---

@@ -268,6 +268,60 @@ def test_a_triggered_stop_is_told_by_its_engine_order() -> None:
     on_bench(asks)()
 
 
+@pytest.mark.parametrize(
+    "failed",
+    [error(-2013, "Order does not exist."), Reply(cut=True), Reply({"what": 1})],
+    ids=["not there yet", "cut", "nonsense"],
+)
+@pytest.mark.parametrize(
+    ("status", "filled", "phase"),
+    [("TRIGGERED", "0.004", OrderPhase.ACKED), ("FINISHED", "0.010", OrderPhase.FILLED)],
+)
+def test_a_triggered_stop_whose_engine_order_cannot_be_read_is_no_missing_stop(
+    status: str, filled: str, phase: OrderPhase, failed: Reply
+) -> None:
+    """A second stop would rest while the first is at work. Whose its fills are is known by then."""
+
+    async def asks(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["GET /fapi/v1/algoOrder"] = algo_row(
+            algoStatus=status, actualOrderId="901", actualQty=filled
+        )
+        bench.server.answers["GET /fapi/v1/order"] = failed
+        found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
+        assert (found.outcome, found.fault, found.venue_id) == (Outcome.DONE, Fault.NONE, "77")
+        assert (found.phase, found.filled_quantity) == (phase, float(filled))
+        bench.server.answers["GET /fapi/v1/userTrades"] = [trade(5, orderId=901)]
+        picture = await bench.venue.read(["BTCUSDT"], START_MS)
+        assert [each.client_id for each in picture.fills] == [STOP.client_id]
+
+    on_bench(asks)()
+
+
+@pytest.mark.parametrize(
+    ("failed", "outcome"),
+    [
+        (error(-2013, "Order does not exist."), Outcome.REFUSED),
+        (Reply(cut=True), Outcome.AMBIGUOUS),
+    ],
+)
+def test_a_stop_that_ended_unfilled_is_not_over_before_its_engine_order_says_so(
+    failed: Reply, outcome: Outcome
+) -> None:
+    """Its row may lag behind the fills."""
+
+    async def asks(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["GET /fapi/v1/algoOrder"] = algo_row(
+            algoStatus="FINISHED", actualOrderId="901", actualQty="0.000"
+        )
+        bench.server.answers["GET /fapi/v1/order"] = failed
+        found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
+        assert (found.outcome, found.phase) == (outcome, None)
+
+    on_bench(asks)()
+
+
 def test_fills_of_a_stop_that_was_asked_about_have_our_name() -> None:
     """Its engine order has another client id, and its news (ALGO_UPDATE) were lost: what the
     question told outranks what the order's own trades say.

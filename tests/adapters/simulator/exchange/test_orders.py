@@ -191,8 +191,21 @@ def test_cancel_all_is_for_one_symbol_and_leaves_conditional_orders(trader: Trad
     other = trader.buy(1, 49, symbol=ETH)
     waiting = trader.stop(SELL, 1, 90)
     assert len(trader.exchange.cancel_all(BTC, trader.tick())) == 2
-    assert [row.order_id for row in trader.exchange.open_orders()] == [other.order_id]
+    [left] = trader.exchange.open_orders()
+    assert (left.symbol, left.order_id) == (ETH, other.order_id)
     assert trader.algo(waiting.algo_id).is_open
+
+
+def test_orders_are_numbered_per_symbol(trader: Trader) -> None:
+    """As Binance numbers them: one number may be an order in each, and each has its own life."""
+    trader.price(50, symbol=ETH)
+    row, other = trader.buy(1, 99), trader.buy(2, 49, symbol=ETH)
+    assert row.order_id == other.order_id
+    assert trader.buy(1, 98).order_id == row.order_id + 1
+    assert [each.symbol for each in trader.exchange.open_orders()] == [BTC, ETH, BTC]
+    trader.cancel(row.order_id)
+    assert trader.exchange.order(ETH, other.order_id).is_open
+    assert trader.exchange.order(BTC, row.order_id).status is OrderStatus.CANCELED
 
 
 def test_an_order_is_found_by_either_id_in_its_symbol_alone(trader: Trader) -> None:

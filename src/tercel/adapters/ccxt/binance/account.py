@@ -28,7 +28,7 @@ from tercel.domain.orders import (
     VenueFill,
     VenueSnapshot,
 )
-from tercel.domain.times import DAY_MS
+from tercel.domain.times import DAY_MS, HOUR_MS
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,14 @@ INCOME_DAYS_MAX = 80
 INCOME_FROM = 3
 """Symbols for which it is cheaper to ask for the income of all: it is one call, of weight 30."""
 NAMES_ASKED_MAX = 50
-"""Orders that are asked for by number in one read, to learn whose fills theirs are."""
+"""Orders that are asked for by number in one read, to learn whose fills theirs are. Where there are
+more, that read fails, and the next one goes on behind them.
+"""
+NO_SUCH_ORDER = -2013
+UNKNOWN_MS_MAX = HOUR_MS
+"""Longest time after a trade in which the venue may not know its order yet. Its servers lag by
+seconds; what is unknown for longer was forgotten, and stays without a name.
+"""
 
 
 class AccountReader:
@@ -68,9 +75,11 @@ class AccountReader:
             asked = self.activity.to_ask(symbols, busy, now_ms)
             quiet = await self._quiet(asked.doubtful, since_ms, now_ms)
             asked = asked.without(quiet)
-            fills: list[VenueFill] = []
+            trades: list[Json] = []
             for symbol in asked.symbols:
-                fills += await self._fills(symbol, since_ms, now_ms)
+                trades += await self._trades_since(symbol, since_ms, now_ms)
+            await self._learn_names(trades, now_ms)
+            fills = [self._fill(row) for row in trades]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise VenueError(f"the account cannot be read: {error!r}") from None
         self.activity.were_read(asked)
@@ -95,7 +104,7 @@ class AccountReader:
         found += [orders.algo_snapshot(row) for row in algos]
         for each in found:
             if not each.is_conditional:
-                self._names.learn(each.venue_id, each.client_id)
+                self._names.learn(each.symbol, each.venue_id, each.client_id)
         return tuple(each for each in found if each.symbol in symbols)
 
     async def _positions(self, symbols: Sequence[str]) -> tuple[PositionSnapshot, ...]:
@@ -150,7 +159,7 @@ class AccountReader:
             return frozenset()  # more than one page: each symbol is asked
         return frozenset(symbols).difference(str(row["symbol"]) for row in rows)
 
-    async def _fills(self, symbol: str, since_ms: int, now_ms: int) -> list[VenueFill]:
+    async def _trades_since(self, symbol: str, since_ms: int, now_ms: int) -> list[Json]:
         """Every trade of ours since, oldest first: by windows of time until a page is full, from
         there by trade id, which cannot skip trades of one millisecond.
         """
@@ -166,35 +175,58 @@ class AccountReader:
                 start_ms = now_ms  # by id there are no windows: everything up to now was read
             start_ms += TRADES_SPAN_MS + 1
         unique = {int(row["id"]): row for row in rows if int(row["time"]) >= since_ms}
-        await self._learn_names(symbol, [str(row["orderId"]) for row in unique.values()])
-        return [self._fill(unique[each]) for each in sorted(unique)]
+        return [unique[each] for each in sorted(unique)]
 
     async def _trades(self, symbol: str, where: dict[str, int]) -> list[Json]:
         params: dict[str, str | int] = {"symbol": symbol, "limit": TRADES_PAGE, **where}
         return await self._rows(self._call("fapiPrivateGetUserTrades", params, weight=5))
 
-    async def _learn_names(self, symbol: str, order_ids: Sequence[str]) -> None:
-        """Ask for the orders whose client id is not known: those of before a restart."""
-        unknown = [each for each in dict.fromkeys(order_ids) if not self._names.of(each)]
-        for order_id in unknown[-NAMES_ASKED_MAX:]:
+    async def _learn_names(self, trades: Sequence[Json], now_ms: int) -> None:
+        """Ask for the orders whose client id is not known: those of before a restart, and those
+        whose answer was lost.
+
+        Raises VenueError while one may still be learnt: a fill without a name is somebody else's
+        for good, and a position of ours would stay without its stop. What was learnt is kept, so
+        that the next reading asks for the others.
+        """
+        traded_ms: dict[tuple[str, str], int] = {}
+        for row in trades:
+            number = str(row["symbol"]), str(row["orderId"])
+            traded_ms[number] = max(int(row["time"]), traded_ms.get(number, 0))
+        unknown = [each for each in traded_ms if not self._names.is_settled(*each)]
+        left = len(unknown) - NAMES_ASKED_MAX
+        late = f"whose {left} more orders are was not asked yet" if left > 0 else ""
+        for symbol, order_id in unknown[:NAMES_ASKED_MAX]:
+            client_id = ""
             try:
                 row = await self._link.call(orders.query_by_number(order_id, symbol))
-            except CallFailedError:
-                continue  # too old to be asked for: the fill goes without a name
-            self._names.learn(order_id, str(row.get("clientOrderId") or ""))
+                client_id = str(row["clientOrderId"])
+            except CallFailedError as error:
+                trouble = f"whose order {order_id} in {symbol} is: {error.text}"
+                if error.code != NO_SUCH_ORDER:
+                    raise VenueError(trouble) from None
+                if now_ms - traded_ms[symbol, order_id] <= UNKNOWN_MS_MAX:
+                    late = trouble
+                    continue
+            if client_id:
+                self._names.learn(symbol, order_id, client_id)
+            else:
+                self._names.give_up(symbol, order_id)
+        if late:
+            raise VenueError(late)
 
     def _fill(self, row: Json) -> VenueFill:
         """`{"id": 698759, "orderId": 25851813, "symbol": "BTCUSDT", "side": "SELL", "price":
         "7819.01", "qty": "0.002", "commission": "0.078", "commissionAsset": "USDT", "maker":
         false, "time": 1569514978020, ...}`: paid commissions are positive, as in the stream.
         """
-        order_id = str(row["orderId"])
-        client_id = self._names.of(order_id)
+        symbol, order_id = str(row["symbol"]), str(row["orderId"])
+        client_id = self._names.of(symbol, order_id)
         return VenueFill(
             trade_id=str(int(row["id"])),
             client_id=client_id,
             venue_order_id=order_id,
-            symbol=str(row["symbol"]),
+            symbol=symbol,
             side=1 if row["side"] == "BUY" else -1,
             price=number(row["price"]),
             quantity=number(row["qty"]),

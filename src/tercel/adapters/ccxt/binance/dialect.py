@@ -105,10 +105,13 @@ class BinanceDialect:
         """The call that asks for one order."""
         return orders.query(client_id, symbol, is_conditional=is_conditional)
 
-    def follow_up(self, row: Json, symbol: str, *, is_conditional: bool) -> Call | None:
+    def engine_order(self, row: Json) -> str:
         """A stop that was triggered is only told by its engine order."""
-        engine_id = orders.engine_order_id(row) if is_conditional else ""
-        return orders.query_by_number(engine_id, symbol) if engine_id else None
+        return orders.engine_order_id(row)
+
+    def query_engine(self, engine_id: str, symbol: str) -> Call:
+        """The call that asks for an engine order."""
+        return orders.query_by_number(engine_id, symbol)
 
     def answer(self, row: Json, *, is_conditional: bool) -> Answer:
         """What a row of an order says."""
@@ -179,13 +182,13 @@ class BinanceAccount:
         """The user stream came or went."""
         self._reader.activity.hear(is_up=is_up)
 
-    def learn(self, order_id: str, client_id: str) -> None:
+    def learn(self, symbol: str, order_id: str, client_id: str) -> None:
         """An order's two ids were told together."""
-        self._names.learn(order_id, client_id)
+        self._names.learn(symbol, order_id, client_id)
 
-    def learn_stop(self, engine_order_id: str, client_id: str) -> None:
+    def learn_stop(self, symbol: str, engine_order_id: str, client_id: str) -> None:
         """The stop `client_id` became that engine order."""
-        self._names.learn_stop(engine_order_id, client_id)
+        self._names.learn_stop(symbol, engine_order_id, client_id)
 
     async def _target(self) -> Target:
         """A fresh key each time: the old one may be why the stream ended."""

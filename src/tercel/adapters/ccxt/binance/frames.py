@@ -68,9 +68,9 @@ class UserFrames:
         "L": last price, "N": fee coin, "n": fee, "t": trade id, "T": trade time, "m": maker, ...}}`
         """
         row = frame["o"]
-        order_id = str(row["i"])
-        client_id = self._names.of(order_id, str(row["c"]))
-        self._names.learn(order_id, client_id)
+        symbol, order_id = str(row["s"]), str(row["i"])
+        client_id = self._names.of(symbol, order_id, str(row["c"]))
+        self._names.learn(symbol, order_id, client_id)
         events: list[Event] = []
         if row["x"] in FILL_EXECUTIONS and number(row.get("l")) > 0:
             events += self._fill(row, order_id, client_id)
@@ -116,14 +116,14 @@ class UserFrames:
         return [Filled(0, fill)]
 
     def _algo(self, frame: Json) -> list[Event]:
-        """`{"e": "ALGO_UPDATE", "T": time, "o": {"caid": client id, "aid": algo id, "X": status,
-        "ai": engine order id, "aq": its filled quantity, "q": quantity, ...}}`
+        """`{"e": "ALGO_UPDATE", "T": time, "o": {"s": symbol, "caid": client id, "aid": algo id,
+        "X": status, "ai": engine order id, "aq": its filled quantity, "q": quantity, ...}}`
         """
         row = frame["o"]
         client_id, status = str(row["caid"]), str(row["X"])
         engine_id = str(row.get("ai") or "")
         if engine_id not in ("", "0"):
-            self._names.learn_stop(engine_id, client_id)
+            self._names.learn_stop(str(row["s"]), engine_id, client_id)
         filled = number(row.get("aq"))
         phase = algo_phase(status, filled, number(row.get("q")))
         if phase is None:

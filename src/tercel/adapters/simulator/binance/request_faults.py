@@ -222,12 +222,12 @@ def after_order(venue: VenueState, here: Where, made: Json) -> int:
         return 0
     number = int(made["orderId"])
     if fault := watch.due(FaultCode.O7, here, now_ms):
-        overlay.late_orders[number] = fault.ms("delay_ms")
+        overlay.late_orders[here.symbol, number] = fault.ms("delay_ms")
     if fault := watch.due(FaultCode.O8, here, now_ms):
-        overlay.hidden_orders[number] = now_ms + fault.ms("duration_ms")
+        overlay.hidden_orders[here.symbol, number] = now_ms + fault.ms("duration_ms")
     row = venue.exchange.order(here.symbol, number)
     if row.is_open and watch.due(FaultCode.O17, here, now_ms):
-        overlay.expired_in_match.add(number)
+        overlay.expired_in_match.add((here.symbol, number))
         venue.exchange.cancel(here.symbol, number, now_ms)
     elif row.is_open and (fault := watch.due(FaultCode.O19, here, now_ms)):
         away = venue.exchange.instrument(here.symbol).tick_size * fault.ms("ticks") * row.side

@@ -13,6 +13,9 @@ from tercel.adapters.simulator.exchange.exchange import Exchange
 from tercel.adapters.simulator.exchange.records import OrderRow, OrderStatus
 from tercel.adapters.simulator.faults import FaultWatch
 
+Numbered = tuple[str, int]
+"""An order: (symbol, number)."""
+
 
 @dataclass(slots=True)
 class Overlay:
@@ -26,12 +29,12 @@ class Overlay:
     """Missing from exchangeInfo until then."""
     brackets_max: dict[str, int] = field(default_factory=dict)
     """The most leverage that leverageBracket tells."""
-    hidden_orders: dict[int, int] = field(default_factory=dict)
+    hidden_orders: dict[Numbered, int] = field(default_factory=dict)
     """Orders that queries do not know until then."""
-    expired_in_match: set[int] = field(default_factory=set)
+    expired_in_match: set[Numbered] = field(default_factory=set)
     """Orders that self-trade prevention ended."""
-    late_orders: dict[int, int] = field(default_factory=dict)
-    """How much later the stream tells of an order, in ms, by its id."""
+    late_orders: dict[Numbered, int] = field(default_factory=dict)
+    """How much later the stream tells of an order, in ms."""
     countdowns: dict[str, int] = field(default_factory=dict)
     """When all orders of a symbol are cancelled: the client's own dead man's switch."""
     stale_account: dict[str, object] = field(default_factory=dict)
@@ -75,10 +78,10 @@ class VenueState:
 
     def shown(self, order: OrderRow) -> OrderRow:
         """The order as the venue tells of it."""
-        if order.order_id not in self.overlay.expired_in_match or order.is_open:
+        if (order.symbol, order.order_id) not in self.overlay.expired_in_match or order.is_open:
             return order
         return replace(order, status=OrderStatus.EXPIRED_IN_MATCH)
 
     def is_hidden(self, order: OrderRow) -> bool:
         """Whether queries do not know the order yet."""
-        return self.overlay.hidden_orders.get(order.order_id, 0) > self.now_ms
+        return self.overlay.hidden_orders.get((order.symbol, order.order_id), 0) > self.now_ms

@@ -46,8 +46,10 @@ class UserStreams:
 
     def publish(self, event: Event) -> None:
         """Tell of an event, late if its order is to be told late."""
-        late = self._venue.overlay.late_orders
-        delay_ms = late.get(event.order.order_id, 0) if isinstance(event, OrderChanged) else 0
+        delay_ms = 0
+        if isinstance(event, OrderChanged):
+            numbered = event.order.symbol, event.order.order_id
+            delay_ms = self._venue.overlay.late_orders.get(numbered, 0)
         for each in user_events(self._venue, event):
             self._told.append(each)
             self._pass_on(each, delay_ms)

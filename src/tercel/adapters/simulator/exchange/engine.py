@@ -81,7 +81,7 @@ class Engine:
             price = request.price if kind is OrderType.LIMIT else self._taker_price(request)
             self._check_margin(request, quantity, price)
         return WorkingOrder(
-            order_id=state.ids.order(),
+            order_id=state.ids.order(request.symbol),
             client_id=request.client_id or state.ids.client(),
             request=request,
             kind=kind,

@@ -167,7 +167,7 @@ class Liquidator:
             time_in_force=TimeInForce.IOC,
         )
         order = WorkingOrder(
-            order_id=state.ids.order(),
+            order_id=state.ids.order(position.symbol),
             client_id=client_id,
             request=request,
             kind=OrderType.LIQUIDATION,

@@ -29,20 +29,23 @@ class EventLog:
 
 
 class Ids:
-    """The venue's numbers, each one above the last, and client ids for who sends none."""
+    """The venue's numbers, each one above the last, and client ids for who sends none. Orders are
+    numbered per symbol, as Binance does: two of them may have one number.
+    """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._order = FIRST_ORDER_ID
+        self._orders: dict[str, int] = {}
         self._algo = FIRST_ALGO_ID
         self._trade = 1
         self._income = 1
         self._client = 0
 
-    def order(self) -> int:
-        """The next order's."""
-        self._order += 1
-        return self._order - 1
+    def order(self, symbol: str) -> int:
+        """The next order's in `symbol`."""
+        number = self._orders.get(symbol, FIRST_ORDER_ID)
+        self._orders[symbol] = number + 1
+        return number
 
     def algo(self) -> int:
         """The next conditional order's."""

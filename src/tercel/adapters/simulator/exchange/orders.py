@@ -104,18 +104,18 @@ class WorkingOrder:
 
 
 class OrderStore:
-    """Every order by id and by client id; the resting ones by symbol, oldest first."""
+    """Every order by symbol and id, and by client id; the resting ones by symbol, oldest first."""
 
     def __init__(self, history_max: int) -> None:
         self._history_max = history_max
-        self._by_id: dict[int, WorkingOrder] = {}
+        self._by_id: dict[tuple[str, int], WorkingOrder] = {}
         self._by_client: dict[str, WorkingOrder] = {}
         self._open: dict[str, dict[int, WorkingOrder]] = {}
         self._ended: deque[WorkingOrder] = deque()
 
     def add(self, order: WorkingOrder) -> None:
         """A new order, resting for now."""
-        self._by_id[order.order_id] = order
+        self._by_id[order.symbol, order.order_id] = order
         self._by_client[order.client_id] = order
         self._open.setdefault(order.symbol, {})[order.order_id] = order
 
@@ -126,13 +126,15 @@ class OrderStore:
         self._ended.append(order)
         if len(self._ended) > self._history_max:
             oldest = self._ended.popleft()
-            del self._by_id[oldest.order_id]
+            del self._by_id[oldest.symbol, oldest.order_id]
             if self._by_client.get(oldest.client_id) is oldest:
                 del self._by_client[oldest.client_id]
 
     def find(self, symbol: str, ref: OrderRef) -> WorkingOrder | None:
         """The order of `symbol` with that id or client id."""
-        found = self._by_id.get(ref) if isinstance(ref, int) else self._by_client.get(ref)
+        if isinstance(ref, int):
+            return self._by_id.get((symbol, ref))
+        found = self._by_client.get(ref)
         return found if found is not None and found.symbol == symbol else None
 
     def knows_client(self, client_id: str) -> bool:
@@ -147,7 +149,7 @@ class OrderStore:
     def all_resting(self) -> list[WorkingOrder]:
         """Resting orders of every symbol, oldest first."""
         found = [order for orders in self._open.values() for order in orders.values()]
-        return sorted(found, key=lambda order: order.order_id)
+        return sorted(found, key=lambda order: (order.created_ms, order.order_id))
 
     def of_symbol(self, symbol: str) -> Iterator[WorkingOrder]:
         """Every remembered order of the symbol, newest first."""
