@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tercel.app.live.desk import Desk
 from tercel.app.live.ghost import BesideFigures
 from tercel.app.live.plan import SessionPlan
-from tercel.app.live.working import RESTING, OrderFields
+from tercel.app.live.working import RESTING, STRAY_STREAM, OrderFields
 from tercel.app.record_bytes import load_records
-from tercel.core import breakers
+from tercel.core import breakers, minute
 from tercel.core.codes import LEGS_MAX, OrderStatus, Slot
-from tercel.core.records import ACCOUNT, MARKET, POSITION, STREAM
+from tercel.core.records import ACCOUNT, MARKET, POSITION, SERIES_MAX, STREAM
 from tercel.domain.errors import DataError
 from tercel.domain.session_state import ActivePosition, KernelImage, SavedOrder, SessionState
 from tercel.domain.times import to_datetime
@@ -263,6 +264,37 @@ def restore_books(session: Session, state: SessionState) -> None:
             if name == "plan" and row.position.quantity > 0.0:
                 continue  # an open trade is managed as it was begun
             row[name] = value
+    if image.labels != session.frame.labels:
+        _count_entries(desk)
+
+
+def _count_entries(desk: Desk) -> None:
+    """Positions and waiting entries anew, and what they tie up: the account has counted those of
+    streams that are gone, and by the series of before.
+    """
+    account = desk.account
+    statuses = desk.statuses[:, Slot.ENTRY]
+    at_work = (desk.held > 0.0) | (statuses != OrderStatus.EMPTY)
+    account.open_positions = np.count_nonzero(at_work)
+    for name, is_side in (("longs", desk.sides > 0), ("shorts", desk.sides <= 0)):
+        series = desk.streams["series"][at_work & is_side]
+        account[name] = np.bincount(series, minlength=SERIES_MAX)
+    minute.end(desk.accounts, desk.streams, 0, False)
+
+
+def restore_orders(session: Session, state: SessionState) -> None:
+    """The orders of `state`, each for the stream that has the label of its own.
+
+    One whose stream is gone works for none: it is cancelled once the session has started, and what
+    it fills is a stray's.
+    """
+    labels = () if state.kernel is None else state.kernel.labels
+    here = {label: k for k, label in enumerate(session.frame.labels)}
+    for saved in state.orders:
+        kept = saved.request.stream
+        is_known = kept < len(labels)  # a stray's never was
+        k = here.get(labels[kept], STRAY_STREAM) if is_known else STRAY_STREAM
+        session.parts.orders.restore(saved, k)
 
 
 def image_of(session: Session) -> bytes:

@@ -24,7 +24,13 @@ from tercel.app.live.entries import Entries
 from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
-from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
+from tercel.app.live.keeping import (
+    frame_of,
+    image_of,
+    moment_of,
+    restore_books,
+    restore_orders,
+)
 from tercel.app.live.objections import KNOWN_NOTHING, Objections
 from tercel.app.live.operator import Operator, entries_told, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
@@ -429,8 +435,7 @@ class Session:
         restore_books(self, state)
         if state.kernel is not None:
             self.beside.restore(state)
-        for saved in state.orders:
-            parts.orders.restore(saved)
+        restore_orders(self, state)
         parts.remember_fills(state.seen_fills, state.fills_since_ms)
         flags.is_paused = state.is_paused
         flags.kill_latched = state.kill_latched
