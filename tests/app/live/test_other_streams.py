@@ -17,7 +17,7 @@ from tercel.core.codes import Slot
 from tercel.core.plan import TradePlan
 from tercel.domain.commands import Alert, CancelForeign, CancelOrder, Level
 from tercel.domain.events import Fault, Operation
-from tercel.domain.journal import TradeRow
+from tercel.domain.journal import RefusalRow, TradeRow
 from tercel.domain.orders import OrderPhase, OrderRequest
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
@@ -313,3 +313,32 @@ def test_a_stop_that_may_protect_somebody_s_position_is_not_touched() -> None:
     [own] = again.venue.resting(Slot.STOP)
     assert own.request.client_id != stop.client_id
     assert again.held(1) == 1.0
+
+
+# --- figures by symbol ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", [*ORDERS, cast(f"A {ETH}", f"B {BTC}")])
+def test_the_pause_after_a_losing_stop_is_that_of_its_symbol(other: Named) -> None:
+    """Whatever trades it now, and no other symbol's."""
+    pace = {"revenge_pause_ms": 900_000}
+    scene = Scene(cast(f"A {BTC}", f"A {ETH}", pace=pace))
+    scene.bar(ask={0: Ask()})
+    scene.now += 1_000
+    scene.venue.trigger(scene.stop_id(0), 90.0, now=scene.now)
+    scene.settle()
+    again = restarted(scene, replace(other, pace=pace))
+    again.bar(ask={k: Ask() for k in range(len(other.streams))})
+    assert [order.symbol for order in again.placed(Slot.ENTRY)] == [ETH]
+    assert "revenge" in {row.refusal for row in again.rows(RefusalRow)}
+
+
+@pytest.mark.parametrize("other", ORDERS)
+def test_positions_are_counted_in_the_series_of_now(other: Named) -> None:
+    scene = Scene(cast(f"A {BTC}", f"A {ETH}"))
+    scene.bar(ask={0: Ask(), 1: Ask(side=-1)})
+    account = restarted(scene, other).session.parts.desk.account
+    btc, eth = other.symbols.index(BTC), other.symbols.index(ETH)
+    assert int(account.open_positions) == 2
+    assert (account.longs[[btc, eth]].tolist(), int(account.longs.sum())) == ([1, 0], 1)
+    assert (account.shorts[[btc, eth]].tolist(), int(account.shorts.sum())) == ([0, 1], 1)

@@ -48,6 +48,12 @@ def labels_of(plan: SessionPlan) -> tuple[str, ...]:
     )
 
 
+def _market_of(label: str) -> tuple[str, str]:
+    """Venue and symbol of a stream's label; a strategy may have spaces in its name."""
+    _, venue, symbol, _ = label.rsplit(" ", 3)
+    return venue, symbol
+
+
 @lru_cache(maxsize=2)
 def _date_of(day: int) -> str:
     """YYYY-MM-DD of a day since 1970."""
@@ -266,6 +272,7 @@ def restore_books(session: Session, state: SessionState) -> None:
             row[name] = value
     if image.labels != session.frame.labels:
         _count_entries(desk)
+        _move_stop_times(session, image.labels, kept["series"].tolist())
 
 
 def _count_entries(desk: Desk) -> None:
@@ -280,6 +287,20 @@ def _count_entries(desk: Desk) -> None:
         series = desk.streams["series"][at_work & is_side]
         account[name] = np.bincount(series, minlength=SERIES_MAX)
     minute.end(desk.accounts, desk.streams, 0, False)
+
+
+def _move_stop_times(session: Session, labels: Sequence[str], series: Sequence[int]) -> None:
+    """Losing stops go with their symbol: each was kept in the row of `series` that the stream of
+    that label had.
+    """
+    desk = session.parts.desk
+    rows = dict(zip(map(_market_of, labels), series, strict=True))
+    kept = desk.account.stop_times.tolist()
+    desk.account.stop_times[:] = 0
+    for label, stream in zip(session.frame.labels, desk.rows, strict=True):
+        row = rows.get(_market_of(label))
+        if row is not None:
+            desk.account.stop_times[stream.series] = kept[row]
 
 
 def restore_orders(session: Session, state: SessionState) -> None:
