@@ -207,9 +207,14 @@ def active_positions(
     return tuple(made)
 
 
+def is_readable(image: KernelImage | None) -> bool:
+    """Whether there are records, and of this version."""
+    return image is not None and image.fingerprint == _FINGERPRINT
+
+
 def kept_ticks(image: KernelImage | None) -> dict[tuple[str, str], float]:
     """Tick sizes by (strategy, symbol); none where the bytes are of another version."""
-    if image is None or image.fingerprint != _FINGERPRINT:
+    if image is None or not is_readable(image):
         return {}
     ticks = np.frombuffer(image.streams, STREAM)["instrument"]["tick_size"].tolist()
     # A strategy may have spaces in its name.
@@ -230,20 +235,23 @@ def restore_books(session: Session, state: SessionState) -> None:
     """Account and streams from `state`: a restart goes on with them.
 
     Streams are found by their label, so that strategies may be added or taken away between two
-    runs. Raises DataError where a position would be lost: its stream is not traded any more, or the
-    bytes are of another version.
+    runs. Of another version's state only what stands beside the bytes is known. Raises DataError
+    where a position would be lost: its stream is not traded any more, or the bytes are of another
+    version.
     """
-    image = state.kernel
+    image, desk = state.kernel, session.parts.desk
     if image is None:
         return
-    if image.fingerprint != _FINGERPRINT:
+    if not is_readable(image):
         if state.active_position:
             raise DataError(
                 "the kept state is of another version and has open positions; close them with the "
                 "version that opened them, or at the venue, then start with --fresh"
             )
+        known = desk.account.pace_state
+        known.losses, known.pause_until = state.consecutive_losses, state.cooldown_until
+        known.day, known.trades_today = state.saved_ms // breakers.DAY_MS, state.daily_trade_count
         return
-    desk = session.parts.desk
     limits, pace = desk.account.limits.copy(), desk.account.pace.copy()
     watches, count = bool(desk.account.watches), int(desk.account.series_count)
     load_records(desk.account, image.account)

@@ -27,6 +27,7 @@ from tercel.app.live.guard import Guard
 from tercel.app.live.keeping import (
     frame_of,
     image_of,
+    is_readable,
     moment_of,
     restore_books,
     restore_orders,
@@ -68,6 +69,15 @@ TOLD_AGAIN_MS = 60_000
 """What goes on is told again after so long."""
 WHOLE_STREAMS = ("user", "market", "rest", "queue")
 """Streams whose loss is told to a person."""
+WATCHES = (
+    "the state does not say whether automation is on: it is off, signals are only watched; "
+    "`tercel automation on` (or --automation at the start) trades them"
+)
+FORGOTTEN = (
+    "the kept state is of another version: a stop of the account by a breaker, what losses are "
+    "measured from, pauses of single strategies and symbols, and records of trades begin anew, "
+    "with the wallet as capital; no entries until `tercel resume`"
+)
 
 
 @dataclass(slots=True)
@@ -112,11 +122,11 @@ class Session:
         self._suspended: set[int] = set()
         self._turns: deque[Event] = deque()
         self._close_time = 0
-        self._has_account = state.kernel is not None or not rules.reads_venue
+        self._has_account = is_readable(state.kernel) or not rules.reads_venue
         """Whether the account's capital is known: kept, configured, or read from the venue."""
         self._user_is_down = rules.reads_venue
         """Until it says that it is up."""
-        self._greeting = ""
+        self._greetings: list[tuple[Level, AlertCode, str]] = []
         """What is told with the first event."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             BarsClosed: self._on_bars,
@@ -145,9 +155,8 @@ class Session:
         if parts.since_ms == 0:
             # What happened before a first start is nobody's.
             parts.since_ms = max(self.kept.saved_ms - LATE_FILLS_MS, 0) or event.time_ms
-        if self._greeting:
-            parts.alert(Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, self._greeting)
-            self._greeting = ""
+        while self._greetings:
+            parts.alert(*self._greetings.pop(0))
         self._handlers[type(event)](event)
         self.operator.go_on()
         self._tell_suspensions()
@@ -336,7 +345,9 @@ class Session:
         if not self._has_account:
             self._has_account = True
             self._open_account(event.snapshot.wallet_quote)
-            parts.pass_over(event.snapshot.fills)
+            if not parts.orders.live():
+                # Else they may be of an entry that was kept: booked, it is protected.
+                parts.pass_over(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
         parts.changed = True
         if not is_met:
@@ -438,13 +449,13 @@ class Session:
         restore_orders(self, state)
         parts.remember_fills(state.seen_fills, state.fills_since_ms)
         flags.is_paused = state.is_paused
+        if state.kernel is not None and not is_readable(state.kernel):
+            flags.is_paused = True
+            self._greetings.append((Level.CRITICAL, AlertCode.PAUSED, FORGOTTEN))
         flags.kill_latched = state.kill_latched
         at_start = parts.rules.automation_at_start
         if state.automation_enabled is None and at_start is None:
-            self._greeting = (
-                "the state does not say whether automation is on: it is off, signals are only "
-                "watched; `tercel automation on` (or --automation at the start) trades them"
-            )
+            self._greetings.append((Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, WATCHES))
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
         if state.kill_latched:
             flags.automation = False  # once it is armed again, somebody has to switch it on
