@@ -18,6 +18,7 @@ from tests.simulation.scene import Scene, plain_scene
 from tercel.adapters.simulator.faults import Fault as Planned
 from tercel.adapters.simulator.faults import FaultCode, FaultPlan, When, Where
 from tercel.app.live.execution import Execution
+from tercel.app.live.fills import Fills
 from tercel.app.live.guard import Guard
 from tercel.app.live.operator import Operator
 from tercel.app.live.parts import SessionParts
@@ -119,18 +120,18 @@ def take_a_finished_stop_for_a_filled_one(patch: Patch) -> None:
 
 def take_every_cancel_for_done(patch: Patch) -> None:
     """A cancel that found nothing is taken for done, and what was filled meanwhile is not heard."""
-    cancelled, take = Execution.on_cancelled, Recovery.take_fill
+    cancelled, take = Execution.on_cancelled, Fills.take
 
     def on_cancelled(self: Execution, client_id: str, answer: Answer) -> None:
         cancelled(self, client_id, Answer(Outcome.DONE, phase=OrderPhase.CANCELLED))
 
-    def take_fill(self: Recovery, fill: VenueFill) -> None:
+    def take_fill(self: Fills, fill: VenueFill) -> None:
         order = self._parts.orders.find(fill.client_id)
         if order is None or order.phase is not OrderPhase.CANCELLED:
             take(self, fill)
 
     patch.setattr(Execution, "on_cancelled", on_cancelled)
-    patch.setattr(Recovery, "take_fill", take_fill)
+    patch.setattr(Fills, "take", take_fill)
 
 
 def send_before_saving(patch: Patch) -> None:

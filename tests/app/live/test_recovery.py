@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.app.live.scenes import (
@@ -21,7 +22,7 @@ from tests.desk import Ask
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.keeping import for_a_new_exchange
 from tercel.app.live.parts import LATE_FILLS_MS
-from tercel.core.codes import ExitReason, OrderKind, Side, Slot
+from tercel.core.codes import ExitReason, OrderKind, Refusal, Side, Slot
 from tercel.core.plan import TradePlan
 from tercel.domain.commands import (
     Alert,
@@ -234,6 +235,83 @@ def test_bytes_of_another_version_are_never_read() -> None:
         Scene(state=other)
     flat = Scene(state=replace(other.without_position(), kernel=other.kernel))
     assert flat.held() == 0.0
+
+
+def of_another_version(scene: Scene, **rules: Any) -> Scene:
+    """The process was killed, and one with other records starts."""
+    state = scene.state
+    assert state.kernel is not None
+    state = replace(state, kernel=replace(state.kernel, fingerprint="other"))
+    scene.venue.news.clear()
+    return Scene(scene.cast, scene.venue, state, now=scene.now + 1_000, **rules)
+
+
+def test_another_version_begins_with_the_wallet_and_waits_for_its_operator() -> None:
+    """It cannot know that the account was stopped, nor what its losses are measured from."""
+    cast = Cast(limits={"daily_loss_fraction_max": 0.0005})
+    scene = Scene(cast, ScriptedVenue(500.0))
+    scene.bar()
+    scene.enter()
+    scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
+    scene.settle()
+    scene.bar(close=90.0)
+    assert int(scene.session.parts.desk.account.halted) == Refusal.DAILY_LOSS
+    again = of_another_version(scene)
+    account = again.session.parts.desk.account
+    wallet = scene.venue.wallet_quote
+    assert (again.cash_quote, float(account.start_quote)) == (wallet, wallet)
+    [told] = again.alerts(AlertCode.PAUSED)
+    assert told.level is Level.CRITICAL
+    again.bar(ask=Ask())
+    assert again.placed() == []
+    assert again.state.is_paused
+    third = again.restart()
+    third.bar(ask=Ask())
+    assert third.placed() == []
+    assert third.alerts(AlertCode.PAUSED) == []
+    third.ask(Operation.RESUME)
+    third.bar(ask=Ask())
+    assert third.at() == 1.0
+    third.wait(20_000)
+    assert third.alerts(AlertCode.LEDGER_CORRECTED) == []
+    third.check_agreement()
+
+
+def test_what_stands_beside_the_bytes_counts_in_another_version() -> None:
+    """The pause after losses and the trades of the day, and the operator's switch."""
+    pace = {"loss_streak_max": 1, "loss_streak_pause_ms": 3_600_000, "daily_trades_max": 5}
+    scene = Scene(Cast(pace=pace)).enter()
+    scene.venue.trigger(scene.stop_id(), 90.0, now=scene.now)
+    scene.settle()
+    scene.bar()
+    again = of_another_version(scene)
+    again.ask(Operation.RESUME)
+    again.bar(ask=Ask())
+    assert [row.refusal for row in again.rows(RefusalRow)] == ["loss_streak"]
+    assert again.state.daily_trade_count == again.state.consecutive_losses == 1
+    scene.ask(Operation.KILL)
+    killed = of_another_version(scene)
+    killed.ask(Operation.RESUME)
+    killed.bar(ask=Ask())
+    assert killed.placed() == []
+    assert killed.state.kill_latched == scene.state.kill_latched != ""
+
+
+@pytest.mark.parametrize("fills", [False, True])
+def test_an_entry_that_waits_is_seen_to_by_another_version(fills: bool) -> None:
+    """It is cancelled; what has filled meanwhile is booked, and protected as any other."""
+    scene = Scene(Cast(plan=TradePlan(entry="limit", entry_wait_bars=10)))
+    scene.bar(ask=Ask(stop=7.0))
+    [entry] = scene.venue.resting(Slot.ENTRY)
+    if fills:
+        scene.venue.fill(entry.request.client_id, 100.0, now=scene.now + 100)
+    again = of_another_version(scene, on_unprotected="protect")
+    again.wait(20_000)
+    assert again.ended is None
+    assert again.held() == again.at() == float(fills)
+    assert again.venue.resting(Slot.ENTRY) == []
+    assert [o.request.trigger_price for o in again.venue.resting(Slot.STOP)] == [93.0] * fills
+    again.check_agreement()
 
 
 # --- positions that differ ------------------------------------------------------------------------

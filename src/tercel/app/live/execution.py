@@ -15,6 +15,7 @@ from typing import Any
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.booking import Booking
 from tercel.app.live.parts import SLOTS, SessionParts
+from tercel.app.live.strays import Strays
 from tercel.app.live.working import (
     STRAY_STREAM,
     WorkingOrder,
@@ -52,6 +53,7 @@ class Execution:
         self.naked_since: dict[int, int] = {}
         """Since when a stream's position has no stop of its size at rest, ms."""
         self.booking = Booking(parts, self.sync)
+        self._strays = Strays(parts)
         exact = parts.rules.is_exact
         ticks = 0.0 if exact else parts.rules.session.reprice_ticks_min
         lots = 0.0 if exact else 0.5
@@ -78,11 +80,15 @@ class Execution:
 
     def sync_busy(self, but: Sequence[int] = ()) -> None:
         """`sync` of every stream that holds, waits for or has asked for something, and is not among
-        `but`.
+        `but`; what rests for one that is gone is cancelled.
         """
         busy = set(self._parts.desk.busy())
-        busy.update(order.request.stream for order in self._parts.orders.live())
-        for k in sorted(busy.difference(but, (STRAY_STREAM,))):
+        for order in self._parts.orders.live():
+            if order.request.stream != STRAY_STREAM:
+                busy.add(order.request.stream)
+            elif self._strays.has_to_go(order, self.naked_since):
+                self._cancel(order)
+        for k in sorted(busy.difference(but)):
             self.sync(k)
 
     def _sync_slot(self, k: int, slot: Slot) -> None:
@@ -373,13 +379,16 @@ class Execution:
     def _after(self, order: WorkingOrder, answer: Answer | None = None) -> None:
         """Whatever happened to an order: note it, see whether its entry is over, and sync."""
         parts = self._parts
+        k = order.request.stream
         if order.phase.is_over and order.over_ms == 0:
             order.over_ms = parts.now
-            self._look_for_stop(order)
-            self._look_for_end(order)
+            if k == STRAY_STREAM:
+                self._strays.end(order)
+            else:
+                self._look_for_stop(order)
+                self._look_for_end(order)
         parts.recorder.order(parts.now, order, answer)
         parts.changed = True
-        k = order.request.stream
         if k == STRAY_STREAM:
             return
         self._end_entry(order)
@@ -427,7 +436,7 @@ class Execution:
     def settle(self, order: WorkingOrder) -> None:
         """Fills that were told of it are booked elsewhere, or never come: nobody waits for them."""
         order.told_filled = order.booked
-        if order.request.slot is Slot.ENTRY:
+        if order.request.slot is Slot.ENTRY and order.request.stream != STRAY_STREAM:
             self._leave_rest(order)  # whatever its kind: it is not entered a second time
         self._after(order)
 
@@ -455,6 +464,8 @@ class Execution:
         order.missed = 0
         if request.stream == STRAY_STREAM:
             self.booking.book_stray(fill)
+            if order.over_ms == 0:
+                self._strays.tell_filled(order, fill.quantity)  # else it was told at its end
             order.move(OrderPhase.FILLED if order.left == 0.0 else OrderPhase.PARTLY_FILLED)
             return
         k, slot = request.stream, request.slot

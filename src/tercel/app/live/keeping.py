@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tercel.app.live.desk import Desk
 from tercel.app.live.ghost import BesideFigures
 from tercel.app.live.plan import SessionPlan
-from tercel.app.live.working import RESTING, OrderFields
+from tercel.app.live.working import RESTING, STRAY_STREAM, OrderFields
 from tercel.app.record_bytes import load_records
-from tercel.core import breakers
+from tercel.core import breakers, minute
 from tercel.core.codes import LEGS_MAX, OrderStatus, Slot
-from tercel.core.records import ACCOUNT, MARKET, POSITION, STREAM
+from tercel.core.records import ACCOUNT, MARKET, POSITION, SERIES_MAX, STREAM
 from tercel.domain.errors import DataError
 from tercel.domain.session_state import ActivePosition, KernelImage, SavedOrder, SessionState
 from tercel.domain.times import to_datetime
@@ -45,6 +46,12 @@ def labels_of(plan: SessionPlan) -> tuple[str, ...]:
         f"{stream.label.timeframe}"
         for stream in plan.streams
     )
+
+
+def _market_of(label: str) -> tuple[str, str]:
+    """Venue and symbol of a stream's label; a strategy may have spaces in its name."""
+    _, venue, symbol, _ = label.rsplit(" ", 3)
+    return venue, symbol
 
 
 @lru_cache(maxsize=2)
@@ -200,9 +207,14 @@ def active_positions(
     return tuple(made)
 
 
+def is_readable(image: KernelImage | None) -> bool:
+    """Whether there are records, and of this version."""
+    return image is not None and image.fingerprint == _FINGERPRINT
+
+
 def kept_ticks(image: KernelImage | None) -> dict[tuple[str, str], float]:
     """Tick sizes by (strategy, symbol); none where the bytes are of another version."""
-    if image is None or image.fingerprint != _FINGERPRINT:
+    if image is None or not is_readable(image):
         return {}
     ticks = np.frombuffer(image.streams, STREAM)["instrument"]["tick_size"].tolist()
     # A strategy may have spaces in its name.
@@ -223,20 +235,23 @@ def restore_books(session: Session, state: SessionState) -> None:
     """Account and streams from `state`: a restart goes on with them.
 
     Streams are found by their label, so that strategies may be added or taken away between two
-    runs. Raises DataError where a position would be lost: its stream is not traded any more, or the
-    bytes are of another version.
+    runs. Of another version's state only what stands beside the bytes is known. Raises DataError
+    where a position would be lost: its stream is not traded any more, or the bytes are of another
+    version.
     """
-    image = state.kernel
+    image, desk = state.kernel, session.parts.desk
     if image is None:
         return
-    if image.fingerprint != _FINGERPRINT:
+    if not is_readable(image):
         if state.active_position:
             raise DataError(
                 "the kept state is of another version and has open positions; close them with the "
                 "version that opened them, or at the venue, then start with --fresh"
             )
+        known = desk.account.pace_state
+        known.losses, known.pause_until = state.consecutive_losses, state.cooldown_until
+        known.day, known.trades_today = state.saved_ms // breakers.DAY_MS, state.daily_trade_count
         return
-    desk = session.parts.desk
     limits, pace = desk.account.limits.copy(), desk.account.pace.copy()
     watches, count = bool(desk.account.watches), int(desk.account.series_count)
     load_records(desk.account, image.account)
@@ -263,6 +278,52 @@ def restore_books(session: Session, state: SessionState) -> None:
             if name == "plan" and row.position.quantity > 0.0:
                 continue  # an open trade is managed as it was begun
             row[name] = value
+    if image.labels != session.frame.labels:
+        _count_entries(desk)
+        _move_stop_times(session, image.labels, kept["series"].tolist())
+
+
+def _count_entries(desk: Desk) -> None:
+    """Positions and waiting entries anew, and what they tie up: the account has counted those of
+    streams that are gone, and by the series of before.
+    """
+    account = desk.account
+    statuses = desk.statuses[:, Slot.ENTRY]
+    at_work = (desk.held > 0.0) | (statuses != OrderStatus.EMPTY)
+    account.open_positions = np.count_nonzero(at_work)
+    for name, is_side in (("longs", desk.sides > 0), ("shorts", desk.sides <= 0)):
+        series = desk.streams["series"][at_work & is_side]
+        account[name] = np.bincount(series, minlength=SERIES_MAX)
+    minute.end(desk.accounts, desk.streams, 0, False)
+
+
+def _move_stop_times(session: Session, labels: Sequence[str], series: Sequence[int]) -> None:
+    """Losing stops go with their symbol: each was kept in the row of `series` that the stream of
+    that label had.
+    """
+    desk = session.parts.desk
+    rows = dict(zip(map(_market_of, labels), series, strict=True))
+    kept = desk.account.stop_times.tolist()
+    desk.account.stop_times[:] = 0
+    for label, stream in zip(session.frame.labels, desk.rows, strict=True):
+        row = rows.get(_market_of(label))
+        if row is not None:
+            desk.account.stop_times[stream.series] = kept[row]
+
+
+def restore_orders(session: Session, state: SessionState) -> None:
+    """The orders of `state`, each for the stream that has the label of its own.
+
+    One whose stream is gone works for none: it is cancelled once the session has started, and what
+    it fills is a stray's.
+    """
+    labels = () if state.kernel is None else state.kernel.labels
+    here = {label: k for k, label in enumerate(session.frame.labels)}
+    for saved in state.orders:
+        kept = saved.request.stream
+        is_known = kept < len(labels)  # a stray's never was
+        k = here.get(labels[kept], STRAY_STREAM) if is_known else STRAY_STREAM
+        session.parts.orders.restore(saved, k)
 
 
 def image_of(session: Session) -> bytes:

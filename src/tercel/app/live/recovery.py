@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.execution import Execution
+from tercel.app.live.fills import Fills
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts
 from tercel.app.live.wallet import WalletWatch
 from tercel.app.live.working import STRAY_STREAM, WorkingOrder
@@ -51,12 +52,10 @@ class Recovery:
         self._parts = parts
         self._execution = execution
         self._mismatches: dict[str, int] = {}
+        self.fills = Fills(parts, execution)
         self.wallet = WalletWatch(parts)
         self.refusal = ""
         """Why the session cannot start; empty: it can."""
-        self._is_start = True
-        self._failed: set[str] = set()
-        """Fills whose booking failed once."""
         self._doubts: dict[str, float] = {}
         """What the last reading of the start held beyond what the session knew, by symbol."""
         self._doubted = 0
@@ -66,9 +65,9 @@ class Recovery:
         """Bring the session in line with `snapshot`, asked for at `asked_ms`; False: it is asked
         for again, and nothing is judged by this one.
         """
-        self._is_start = is_start
+        self.fills.is_start = is_start
         for fill in sorted(snapshot.fills, key=lambda each: (each.time_ms, each.trade_id)):
-            self.take_fill(fill)
+            self.fills.take(fill)
         self._compare_orders(snapshot, asked_ms)
         held = {each.symbol: each for each in snapshot.positions}
         if is_start and self._is_in_doubt(held):
@@ -83,75 +82,8 @@ class Recovery:
             # Only now: an unknown position keeps the stop that it may have.
             self._judge_strangers(snapshot, asked_ms)
         self.wallet.compare(snapshot.wallet_quote)
-        self._is_start = False
+        self.fills.is_start = False
         return True
-
-    def take_fill(self, fill: VenueFill) -> None:
-        """Book a fill once, whoever tells it."""
-        parts, key = self._parts, f"{fill.symbol}:{fill.trade_id}"
-        if not parts.note_fill(key, fill.time_ms):
-            return
-        parts.changed = True
-        parts.booked_ms[fill.symbol] = parts.now
-        try:
-            self._book(key, fill)
-        except Exception:
-            parts.forget_fill(key)
-            self._failed.add(key)
-            raise
-
-    def _book(self, key: str, fill: VenueFill) -> None:
-        parts, symbols = self._parts, self._parts.plan.symbols
-        order = self._order_of(fill)
-        is_lost = order is None and parse_client_id(fill.client_id) is not None
-        # At a start an unknown position is a reason not to begin: nothing is touched.
-        if key in self._failed or (is_lost and not self._is_start and fill.symbol in symbols):
-            self._take_off(fill)
-        elif order is not None:
-            self._execution.book(order, fill)
-        elif fill.symbol not in symbols:
-            return
-        elif not fill.client_id and self._may_be_ours(fill):
-            parts.forget_fill(key)  # whose it is comes with the answer to a question
-            parts.wants_read = True
-        else:
-            self._execution.booking.outside(fill)
-
-    def _order_of(self, fill: VenueFill) -> WorkingOrder | None:
-        """Our order that traded; venues number orders and trades by symbol."""
-        order = self._parts.orders.find(fill.client_id)
-        if order is not None:
-            return order if order.request.symbol == fill.symbol else None
-        for each in self._parts.orders.live():
-            is_it = each.venue_id and each.venue_id == fill.venue_order_id
-            if is_it and each.request.symbol == fill.symbol:
-                return each
-        return None
-
-    def _may_be_ours(self, fill: VenueFill) -> bool:
-        """Whether an order of ours that nobody knows of may have traded there."""
-        return any(
-            order.phase in (OrderPhase.SENT, OrderPhase.UNKNOWN)
-            and (order.request.symbol, order.request.side) == (fill.symbol, fill.side)
-            for order in self._parts.orders.live()
-        )
-
-    def _take_off(self, fill: VenueFill) -> None:
-        """A fill of ours that cannot be booked: the order is of a state that is lost, or booking it
-        has failed before. What it opened is closed at market; what it closed is closed here, too.
-        """
-        parsed = parse_client_id(fill.client_id)
-        if parsed is None or parsed.slot is not Slot.ENTRY:
-            self._execution.booking.outside(fill)
-            return
-        self._execution.booking.book_stray(fill)
-        self._close_stray(fill.symbol, fill.side * fill.quantity, ExitReason.UNPROTECTED)
-        self._parts.alert(
-            Level.CRITICAL,
-            AlertCode.FOREIGN_FILL,
-            f"{fill.symbol}: an entry of ours that the session does not count on has filled "
-            f"{fill.quantity:g} at {fill.price:g}; closing at market",
-        )
 
     # --- orders ----------------------------------------------------------------------------------
 
@@ -470,7 +402,7 @@ class Recovery:
             clean = False
             difference = self._differs(each.symbol, {each.symbol: each})
             if difference != 0.0 and not parts.orders.of(STRAY_STREAM, Slot.CLOSE):
-                self._close_stray(each.symbol, difference, ExitReason.KILL_SWITCH)
+                self.fills.close_stray(each.symbol, difference, ExitReason.KILL_SWITCH)
         for order in snapshot.orders:
             if order.symbol in parts.plan.symbols:
                 clean = False
@@ -480,19 +412,3 @@ class Recovery:
                     )
                 )
         return clean
-
-    def _close_stray(self, symbol: str, difference: float, reason: ExitReason) -> None:
-        """Close at market what no stream knows of, base, longs positive."""
-        parts = self._parts
-        request = OrderRequest(
-            parts.orders.next_id(STRAY_STREAM, Slot.CLOSE),
-            symbol,
-            -1 if difference > 0.0 else 1,
-            OrderKind.MARKET,
-            abs(difference),
-            reduce_only=True,
-            stream=STRAY_STREAM,
-            slot=Slot.CLOSE,
-            reason=int(reason),
-        )
-        parts.place(parts.new_order(request))

@@ -16,15 +16,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.desk import Desk, MinuteBoard
 from tercel.app.live.entries import Entries
 from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
-from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
+from tercel.app.live.keeping import (
+    frame_of,
+    image_of,
+    is_readable,
+    moment_of,
+    restore_books,
+    restore_orders,
+)
 from tercel.app.live.objections import KNOWN_NOTHING, Objections
 from tercel.app.live.operator import Operator, entries_told, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
@@ -32,6 +37,7 @@ from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.signals import SignalMaker
+from tercel.app.live.suspensions import Suspensions
 from tercel.app.live.working import WorkingOrders
 from tercel.app.record_bytes import copy_records
 from tercel.core.codes import Refusal, Slot
@@ -69,6 +75,15 @@ TOLD_AGAIN_MS = 60_000
 """What goes on is told again after so long."""
 WHOLE_STREAMS = ("user", "market", "rest", "queue")
 """Streams whose loss is told to a person."""
+WATCHES = (
+    "the state does not say whether automation is on: it is off, signals are only watched; "
+    "`tercel automation on` (or --automation at the start) trades them"
+)
+FORGOTTEN = (
+    "the kept state is of another version: a stop of the account by a breaker, what losses are "
+    "measured from, pauses of single strategies and symbols, and records of trades begin anew, "
+    "with the wallet as capital; no entries until `tercel resume`"
+)
 
 
 @dataclass(slots=True)
@@ -103,6 +118,7 @@ class Session:
         self.recovery = Recovery(self.parts, self.execution)
         self.beside = Beside(self.parts)
         self.operator = Operator(self.parts, self.execution, self.recovery, self.beside)
+        self.suspensions = Suspensions(self.parts)
         self.maker = SignalMaker(plan)
         self.is_ready = not rules.reads_venue
         """Whether venue and state agree: before, bars are watched and nothing is decided."""
@@ -114,16 +130,15 @@ class Session:
         """Series that have a bar at the close whose decisions are being made."""
         self._views: dict[int, MarketView] = {}
         """What the feed knew of each series at the bars just settled."""
-        self._suspended: set[int] = set()
         self._turns: deque[Turn] = deque()
         self._close_time = 0
         self._arrived_ms = 0
         """When the bars of the present close came."""
-        self._has_account = state.kernel is not None or not rules.reads_venue
+        self._has_account = is_readable(state.kernel) or not rules.reads_venue
         """Whether the account's capital is known: kept, configured, or read from the venue."""
         self._user_is_down = rules.reads_venue
         """Until it says that it is up."""
-        self._greeting = ""
+        self._greetings: list[tuple[Level, AlertCode, str]] = []
         """What is told with the first event."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             BarsClosed: self._on_bars,
@@ -133,7 +148,7 @@ class Session:
             CancelAnswered: lambda e: self.execution.on_cancelled(e.client_id, e.answer),
             OrderFound: lambda e: self.execution.on_found(e.client_id, e.answer),
             OrderUpdate: self.execution.on_update,
-            Filled: lambda e: self.recovery.take_fill(e.fill),
+            Filled: lambda e: self.recovery.fills.take(e.fill),
             FundingPaid: self.operator.book_funding,
             VenueRead: self._on_venue_read,
             FeedNews: self._on_feed,
@@ -152,12 +167,11 @@ class Session:
         if parts.since_ms == 0:
             # What happened before a first start is nobody's.
             parts.since_ms = max(self.kept.saved_ms - LATE_FILLS_MS, 0) or event.time_ms
-        if self._greeting:
-            parts.alert(Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, self._greeting)
-            self._greeting = ""
+        while self._greetings:
+            parts.alert(*self._greetings.pop(0))
         self._handlers[type(event)](event)
         self.operator.go_on()
-        self._tell_suspensions()
+        self.suspensions.tell()
         self.beside.compare(self.execution.booking.trades)
         self.execution.booking.trades.clear()
         asked, parts.asked = parts.asked, []
@@ -364,7 +378,9 @@ class Session:
         if not self._has_account:
             self._has_account = True
             self._open_account(event.snapshot.wallet_quote)
-            parts.pass_over(event.snapshot.fills)
+            if not parts.orders.live():
+                # Else they may be of an entry that was kept: booked, it is protected.
+                parts.pass_over(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
         if not self._user_is_down:
             # While it is down some symbols are read in turn only.
@@ -441,47 +457,26 @@ class Session:
         self.guard.look()
         self.entries.chase(event.quotes)
 
-    def _tell_suspensions(self) -> None:
-        """Once when a position opens, once when it is closed; never at each bar."""
-        parts = self.parts
-        held = parts.desk.held.tolist()
-        if not self._suspended and not any(held):
-            return
-        for k in range(len(held)):
-            if held[k] and k not in self._suspended:
-                self._suspended.add(k)
-                parts.alert(
-                    Level.INFO,
-                    AlertCode.EVALUATION_SUSPENDED,
-                    f"{parts.symbol_of(k)}: active_position_open",
-                    k,
-                )
-            elif not held[k] and k in self._suspended:
-                self._suspended.discard(k)
-                parts.alert(Level.INFO, AlertCode.EVALUATION_RESUMED, parts.symbol_of(k), k)
-
     def _restore(self, state: SessionState) -> None:
         """What an earlier run kept."""
         parts, flags = self.parts, self.parts.flags
         restore_books(self, state)
         if state.kernel is not None:
             self.beside.restore(state)
-        for saved in state.orders:
-            parts.orders.restore(saved)
+        restore_orders(self, state)
         parts.remember_fills(state.seen_fills, state.fills_since_ms)
         flags.is_paused = state.is_paused
+        if state.kernel is not None and not is_readable(state.kernel):
+            flags.is_paused = True
+            self._greetings.append((Level.CRITICAL, AlertCode.PAUSED, FORGOTTEN))
         flags.kill_latched = state.kill_latched
         at_start = parts.rules.automation_at_start
         if state.automation_enabled is None and at_start is None:
-            self._greeting = (
-                "the state does not say whether automation is on: it is off, signals are only "
-                "watched; `tercel automation on` (or --automation at the start) trades them"
-            )
+            self._greetings.append((Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, WATCHES))
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
         if state.kill_latched:
             flags.automation = False  # once it is armed again, somebody has to switch it on
-        held = parts.desk.streams["position"]["quantity"] > 0.0
-        self._suspended = {int(k) for k in np.flatnonzero(held)}
+        self.suspensions.restore()
 
 
 def _enters(command: Command) -> bool:

@@ -17,7 +17,9 @@ from tercel.domain.orders import ClientId, OrderPhase, OrderRequest, follows, pa
 from tercel.domain.session_state import SavedOrder
 
 STRAY_STREAM = 999
-"""Stream number in the client id of an order that closes what no stream knows of."""
+"""Stream number of an order that works for none: it closes what no stream knows of, or is of one
+that is not traded any more.
+"""
 OVER_KEPT = 2_000
 """Orders that are over and remembered, for fills that are told late."""
 KINDS = tuple(OrderKind)
@@ -125,10 +127,12 @@ class WorkingOrders:
         if len(self._all) > 2 * OVER_KEPT:
             self._forget()
 
-    def restore(self, saved: SavedOrder) -> WorkingOrder:
-        """An order of an earlier run, of which nobody knows how it stands."""
+    def restore(self, saved: SavedOrder, stream: int) -> WorkingOrder:
+        """An order of an earlier run, of which nobody knows how it stands; it works for `stream`
+        now.
+        """
         order = WorkingOrder(
-            saved.request,
+            replace(saved.request, stream=stream),
             OrderPhase.UNKNOWN,  # one that is over waits for fills: the venue tells how many
             saved.venue_id,
             left=saved.request.quantity - saved.filled_quantity,
