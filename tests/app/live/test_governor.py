@@ -104,6 +104,66 @@ async def test_reads_leave_tokens_to_orders() -> None:
     await asyncio.gather(*reads)
 
 
+def test_a_read_waits_for_a_few_questions_at_most_and_entries_and_stops_go_before_it() -> None:
+    """Questions without end wait in twenty rows at once; each call of a reading gets its turn
+    after three of them. What is in a hurry waits for no reading.
+    """
+
+    async def main(clock: LoopClock) -> tuple[list[str], int]:
+        turns = governor(clock)
+        left: list[str] = []
+
+        async def ask() -> None:
+            while True:
+                await turns.turn("query", priority=Priority.ORDER)
+                left.append("query")
+
+        async def read(calls: int) -> None:
+            for _ in range(calls):
+                await turns.turn("read")
+                left.append("read")
+
+        rows = [asyncio.create_task(ask()) for _ in range(20)]
+        await clock.sleep(60.0)
+        left.clear()
+        await asyncio.wait_for(read(5), 300)
+        read_ms = clock.now_ms() - START_MS - 60_000
+        reading = asyncio.create_task(turns.turn("read"))
+        await clock.sleep(0.5)
+        await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+        await turns.turn("stop", priority=Priority.URGENT)
+        assert not reading.done()
+        await reading
+        for row in rows:
+            row.cancel()
+        await turns.close()
+        return left, read_ms
+
+    left, read_ms = run_virtually(main, epoch_ms=START_MS)
+    first = left.index("read")
+    assert first <= 3
+    assert left[first : first + 17] == ["read", *(["query"] * 3 + ["read"]) * 4]
+    assert read_ms <= 5 * 4_000
+
+
+def test_a_read_that_the_weight_keeps_lets_questions_pass() -> None:
+    """It is heavy and waits for the next minute: they are light and need not."""
+
+    async def main(clock: LoopClock) -> tuple[int, int]:
+        turns = governor(clock, fraction=0.5)
+        for _ in range(9):
+            await turns.turn("query", priority=Priority.ORDER)
+        turns.note_weight(1150)
+        reading = asyncio.create_task(turns.turn("read", weight=100))
+        for _ in range(5):
+            await turns.turn("query", priority=Priority.ORDER)
+        asked_ms = clock.now_ms() - START_MS
+        await reading
+        return asked_ms, clock.now_ms() - START_MS
+
+    assert run_virtually(main, epoch_ms=START_MS) == (4_000, MINUTE_MS)
+
+
 async def test_nothing_leaves_during_a_ban_not_even_a_cancel() -> None:
     clock = VirtualClock(START_MS)
     turns = governor(clock)

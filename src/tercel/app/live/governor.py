@@ -3,8 +3,9 @@ bans.
 
 A call asks for its turn before it leaves. It goes at once while its bucket has a token and nobody
 of its rank waits; otherwise it queues and says who it is. What closes a position at market goes
-first, then cancels and protective orders, then everything else, and reads leave a few tokens to
-those who may be in a hurry. Nothing is dropped but an entry that would leave too late to be worth
+first, then cancels and protective orders, then entries and questions, then reads, which leave a few
+tokens to those who may be in a hurry. A read waits for a few questions at most, however many there
+are. Nothing is dropped but an entry that would leave too late to be worth
 it. While the venue asks to be left alone, nobody goes; where it speaks of a pool of requests that
 has nothing to do with orders, nobody of that category. All waiting is done on the Clock port.
 """
@@ -12,7 +13,6 @@ has nothing to do with orders, nobody of that category. All waiting is done on t
 from __future__ import annotations
 
 import asyncio
-import heapq
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -33,6 +33,8 @@ READ_RESERVE_FRACTION = 0.3
 """Share of a bucket that reads leave to orders."""
 WEIGHT_LIMIT = 2400
 """Request weight that a venue allows in a calendar minute, until it tells otherwise (Binance)."""
+QUESTIONS_MAX = 3
+"""Questions in a row that leave before a read that waits."""
 SLEEP_SECONDS_MIN = 0.001
 
 
@@ -51,14 +53,23 @@ class Priority(IntEnum):
     READ = 3
 
 
-@dataclass(order=True, slots=True)
-class _Waiting:
+@dataclass(slots=True, eq=False)
+class _Caller:
+    """Who asks for a turn."""
+
+    category: str
     priority: Priority
     number: int
-    weight: int = field(compare=False)
-    turn: asyncio.Future[None] = field(compare=False)
-    until_ms: int | None = field(default=None, compare=False)
+    """Of those of a rank the smallest is next."""
+    weight: int
+    until_ms: int | None
     """It may not leave after this moment; None: it waits for ever."""
+    turn: asyncio.Future[None] = field(init=False)
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it ranks with entries, but only asks."""
+        return self.priority is Priority.ORDER and self.until_ms is None
 
 
 class _Bucket:
@@ -90,7 +101,9 @@ class Governor:
         self._clock = clock
         now_ms = clock.now_ms()
         self._buckets = {PRIVATE: _Bucket(settings.calls_max, settings.window_seconds, now_ms)}
-        self._queues: dict[str, list[_Waiting]] = {}
+        self._queues: dict[str, list[_Caller]] = {}
+        self._questions: dict[str, int] = {}
+        """Questions that have left since the last read did, by category."""
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._number = 0
         self._weight_used = 0
@@ -146,21 +159,22 @@ class Governor:
         """
         wait_ms_max = self._settings.entry_wait_ms_max
         until_ms = None if may_be_late else self._clock.now_ms() + wait_ms_max
+        self._number += 1
+        me = _Caller(category, priority, self._number, weight, until_ms)
         queue = self._queues.setdefault(category, [])
-        ahead = any(not other.turn.done() and other.priority <= priority for other in queue)
-        if not ahead and self._wait_ms(category, priority, weight) <= 0:
-            self._take(category, weight)
+        others = (each for each in queue if not each.turn.done())
+        if self._next([*others, me]) is me and self._wait_ms(me) <= 0:
+            self._take(me)
             return
         self.throttled += 1
         log.warning("throttled", caller=caller, category=category, waiting=self.waiting + 1)
         while True:
-            self._number += 1
-            turn = asyncio.get_running_loop().create_future()
-            heapq.heappush(queue, _Waiting(priority, self._number, weight, turn, until_ms))
+            me.turn = asyncio.get_running_loop().create_future()
+            queue.append(me)
             pump = self._pumps.get(category)
             if pump is None or pump.done():
                 self._pumps[category] = asyncio.create_task(self._serve(category))
-            await turn
+            await me.turn
             # Between its turn and this moment somebody may have heard that all have to wait.
             if self.held_ms(category) == 0:
                 return
@@ -168,16 +182,17 @@ class Governor:
     async def _serve(self, category: str) -> None:
         """Let those who wait go, one after the other, until nobody waits."""
         queue = self._queues[category]
-        while queue:
+        while True:
             self._refuse_late(queue)
-            first = queue[0]
-            if first.turn.done():  # its caller gave up, or it was too late
-                heapq.heappop(queue)
-                continue
-            wait_ms = self._wait_ms(category, first.priority, first.weight)
+            # Without those whose callers gave up, or that were too late.
+            queue[:] = [each for each in queue if not each.turn.done()]
+            if not queue:
+                return
+            first = self._next(queue)
+            wait_ms = self._wait_ms(first)
             if wait_ms <= 0:
-                heapq.heappop(queue)
-                self._take(category, first.weight)
+                queue.remove(first)
+                self._take(first)
                 first.turn.set_result(None)
                 continue
             # A read may wait for several tokens: an urgent call that comes meanwhile needs one.
@@ -189,7 +204,21 @@ class Governor:
                     nap_ms = min(nap_ms, each.until_ms - now_ms)
             await self._clock.sleep(max(SLEEP_SECONDS_MIN, nap_ms / 1000.0))
 
-    def _refuse_late(self, queue: list[_Waiting]) -> None:
+    def _next(self, callers: list[_Caller]) -> _Caller:
+        """Who of `callers` goes first: by rank, and of one rank as they came. But a read goes
+        before questions once some have left since the last one: without end they would keep it for
+        ever. Whoever may not go at all yet is passed over.
+        """
+
+        def place(caller: _Caller) -> tuple[bool, int, int]:
+            asked = self._questions.get(caller.category, 0)
+            steps_back = caller.is_question and asked >= QUESTIONS_MAX
+            rank = Priority.READ + 1 if steps_back else caller.priority
+            return self._barred_ms(caller) > 0, rank, caller.number
+
+        return min(callers, key=place)
+
+    def _refuse_late(self, queue: list[_Caller]) -> None:
         """Tell those whose time has passed that they are not sent."""
         now_ms = self._clock.now_ms()
         for each in queue:
@@ -208,27 +237,38 @@ class Governor:
                 each.turn.cancel()
         await asyncio.gather(*self._pumps.values(), return_exceptions=True)
 
-    def _wait_ms(self, category: str, priority: Priority, weight: int) -> float:
-        now_ms = self._clock.now_ms()
-        wait_ms = float(self.held_ms(category))
-        bucket = self._buckets.get(category)
+    def _wait_ms(self, caller: _Caller) -> float:
+        """Until it may go, were it the first."""
+        wait_ms = self._barred_ms(caller)
+        bucket = self._buckets.get(caller.category)
         if bucket is not None:
-            bucket.fill(now_ms)
-            missing = bucket.wanted(priority) - bucket.tokens
+            bucket.fill(self._clock.now_ms())
+            missing = bucket.wanted(caller.priority) - bucket.tokens
             if missing > 1e-9:
                 wait_ms = max(wait_ms, missing * bucket.ms_per_token)
+        return wait_ms
+
+    def _barred_ms(self, caller: _Caller) -> float:
+        """How long it may not go for the venue's sake: a hold, or the weight of this minute."""
+        now_ms = self._clock.now_ms()
+        wait_ms = float(self.held_ms(caller.category))
         self._roll_minute()
-        share = 1.0 if priority <= Priority.URGENT else self._settings.weight_fraction_max
+        share = 1.0 if caller.priority <= Priority.URGENT else self._settings.weight_fraction_max
         # Nothing used yet: a call heavier than the share must still be able to leave some time.
-        if self._weight_used and self._weight_used + weight > self._weight_limit * share:
+        if self._weight_used and self._weight_used + caller.weight > self._weight_limit * share:
             wait_ms = max(wait_ms, float(MINUTE_MS - now_ms % MINUTE_MS))
         return wait_ms
 
-    def _take(self, category: str, weight: int) -> None:
+    def _take(self, caller: _Caller) -> None:
+        category = caller.category
         bucket = self._buckets.get(category)
         if bucket is not None:
             bucket.tokens -= 1.0
-        self._weight_used += weight
+        self._weight_used += caller.weight
+        if caller.is_question:
+            self._questions[category] = self._questions.get(category, 0) + 1
+        elif caller.priority is Priority.READ:
+            self._questions[category] = 0
 
     def _roll_minute(self) -> None:
         minute = self._clock.now_ms() // MINUTE_MS
