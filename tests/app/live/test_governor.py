@@ -359,6 +359,65 @@ async def test_whoever_may_be_late_waits_for_ever() -> None:
     assert clock.now_ms() - START_MS == 3_600_000
 
 
+def test_an_order_that_waits_is_refused_as_soon_as_a_hold_begins() -> None:
+    """It would leave ten minutes late; what only asks waits. A moment is no reason to refuse."""
+
+    async def main(clock: LoopClock) -> list[str]:
+        turns = governor(clock, calls_max=1)
+        await turns.turn("first", priority=Priority.ORDER)
+        told: list[str] = []
+
+        async def call(name: str, priority: Priority, *, may_be_held: bool) -> None:
+            said = "left"
+            try:
+                await turns.turn(name, priority=priority, may_be_held=may_be_held)
+            except TooLateError:
+                said = "refused"
+            told.append(f"{name} {said} {(clock.now_ms() - START_MS) / 1000:g}")
+
+        calls = [
+            asyncio.create_task(call("stop", Priority.URGENT, may_be_held=False)),
+            asyncio.create_task(call("close", Priority.EXIT, may_be_held=False)),
+            asyncio.create_task(call("query", Priority.ORDER, may_be_held=True)),
+        ]
+        await clock.sleep(1.0)
+        turns.hold(0.4)
+        await clock.sleep(10.0)
+        turns.hold(600.0)
+        await clock.sleep(1.0)
+        calls.append(asyncio.create_task(call("later", Priority.URGENT, may_be_held=False)))
+        await asyncio.gather(*calls)
+        return told
+
+    assert run_virtually(main, epoch_ms=START_MS) == [
+        "close left 10",
+        "stop refused 11",
+        "later refused 12",
+        "query left 611",
+    ]
+
+
+def test_an_order_that_got_its_turn_as_a_hold_began_is_refused() -> None:
+    async def main(clock: LoopClock) -> list[str]:
+        turns = governor(clock)
+        turns.hold(0.4)
+        told: list[str] = []
+
+        async def call(name: str) -> None:
+            try:
+                await turns.turn(name, priority=Priority.URGENT, may_be_held=False)
+            except TooLateError:
+                told.append(f"{name} refused {clock.now_ms() - START_MS}")
+            else:
+                turns.hold(60.0)
+                told.append(f"{name} left {clock.now_ms() - START_MS}")
+
+        await asyncio.gather(call("first"), call("second"))
+        return told
+
+    assert run_virtually(main, epoch_ms=START_MS) == ["first left 400", "second refused 400"]
+
+
 def test_a_hold_that_is_heard_between_a_turn_and_its_call_keeps_the_call() -> None:
     """Three have got their turn in one moment; the first hears that all have to wait."""
 

@@ -206,6 +206,7 @@ class Link:
             priority=call.priority,
             weight=call.weight,
             may_be_late=call.may_be_late,
+            may_be_held=not call.is_write,
         )
         try:
             answer = await getattr(self.exchange, call.method)(dict(call.params))

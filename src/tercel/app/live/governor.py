@@ -5,9 +5,10 @@ A call asks for its turn before it leaves. It goes at once while its bucket has 
 of its rank waits; otherwise it queues and says who it is. What closes a position at market goes
 first, then cancels and protective orders, then entries and questions, then reads, which leave a few
 tokens to those who may be in a hurry. A read waits for a few questions at most, however many there
-are. Nothing is dropped but an entry that would leave too late to be worth
-it. While the venue asks to be left alone, nobody goes; where it speaks of a pool of requests that
-has nothing to do with orders, nobody of that category. All waiting is done on the Clock port.
+are. An entry that would leave too late to be worth it is refused. While the venue asks to be left
+alone, nobody goes; where it speaks of a pool of requests that has nothing to do with orders, nobody
+of that category. Orders and cancels do not wait for the end of it: they would be of another market
+by then, and are refused. Nothing else is ever dropped. All waiting is done on the Clock port.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ WEIGHT_LIMIT = 2400
 """Request weight that a venue allows in a calendar minute, until it tells otherwise (Binance)."""
 QUESTIONS_MAX = 3
 """Questions in a row that leave before a read that waits."""
+HELD_MS_MAX = 500
+"""An order or a cancel that would have to wait longer for the venue's leave is refused instead."""
 SLEEP_SECONDS_MIN = 0.001
 
 
@@ -64,6 +67,7 @@ class _Caller:
     weight: int
     until_ms: int | None
     """It may not leave after this moment; None: it waits for ever."""
+    may_be_held: bool
     turn: asyncio.Future[None] = field(init=False)
 
     @property
@@ -129,13 +133,17 @@ class Governor:
 
     def hold(self, seconds: float, category: str | None = None) -> None:
         """The venue asked everybody to wait (429, a ban), or those of `category`: nothing of theirs
-        leaves before.
+        leaves before. Those who may not be held so long are told now: whoever asked decides anew.
         """
         until_ms = self._clock.now_ms() + round(seconds * 1000.0)
         self._held_until_ms[category] = max(self._held_until_ms.get(category, 0), until_ms)
         log.warning(
             "venue_asks_to_wait", wait_seconds=round(seconds, 1), category=category or "every"
         )
+        for each in (caller for queue in self._queues.values() for caller in queue):
+            objection = self._objection(each)
+            if objection is not None and not each.turn.done():
+                each.turn.set_exception(objection)
 
     def note_weight(self, used: int, limit: int | None = None) -> None:
         """What the venue says it has counted in this minute."""
@@ -152,16 +160,20 @@ class Governor:
         priority: Priority = Priority.READ,
         weight: int = 1,
         may_be_late: bool = True,
+        may_be_held: bool = True,
     ) -> None:
         """Return when the call named `caller` may leave. A call that waits is logged by name.
 
-        Raises TooLateError after `entry_wait_ms_max`, unless it `may_be_late`.
+        Raises TooLateError after `entry_wait_ms_max`, unless it `may_be_late`; and at once when the
+        venue wants to be left alone for longer than HELD_MS_MAX, unless it `may_be_held`.
         """
         wait_ms_max = self._settings.entry_wait_ms_max
         until_ms = None if may_be_late else self._clock.now_ms() + wait_ms_max
         self._number += 1
-        me = _Caller(category, priority, self._number, weight, until_ms)
+        me = _Caller(category, priority, self._number, weight, until_ms, may_be_held)
         queue = self._queues.setdefault(category, [])
+        if (objection := self._objection(me)) is not None:
+            raise objection
         others = (each for each in queue if not each.turn.done())
         if self._next([*others, me]) is me and self._wait_ms(me) <= 0:
             self._take(me)
@@ -178,6 +190,8 @@ class Governor:
             # Between its turn and this moment somebody may have heard that all have to wait.
             if self.held_ms(category) == 0:
                 return
+            if (objection := self._objection(me)) is not None:
+                raise objection
 
     async def _serve(self, category: str) -> None:
         """Let those who wait go, one after the other, until nobody waits."""
@@ -227,6 +241,12 @@ class Governor:
                 each.turn.set_exception(
                     TooLateError(f"its turn did not come within {wait_ms_max} ms: it was not sent")
                 )
+
+    def _objection(self, caller: _Caller) -> TooLateError | None:
+        """Why it is not sent, where the venue wants to be left alone for longer than it waits."""
+        if caller.may_be_held or self.held_ms(caller.category) <= HELD_MS_MAX:
+            return None
+        return TooLateError("the venue wants to be left alone: it was not sent")
 
     async def close(self) -> None:
         """Nobody is let go any more; those who wait are cancelled."""

@@ -440,6 +440,27 @@ def test_no_request_leaves_during_a_ban_and_writes_are_refused_not_kept() -> Non
     on_bench(banned)()
 
 
+def test_a_stop_that_waits_for_its_turn_when_a_ban_begins_is_refused_then() -> None:
+    """It is of a market that was ten minutes ago once the ban is over."""
+
+    async def banned(bench: Bench) -> None:
+        await bench.open()
+        while bench.governor.throttled == 0:
+            await bench.venue.cancel("t-s-0-0-9", "BTCUSDT", is_conditional=False)
+        waiting = asyncio.create_task(bench.venue.place(STOP))
+        await bench.settle(0.1)
+        bench.governor.hold(600.0)
+        begun_ms = bench.clock.now_ms()
+        answer = await waiting
+        assert (answer.outcome, answer.fault) == (Outcome.REFUSED, Fault.BUSY)
+        assert "not sent" in answer.text
+        assert bench.clock.now_ms() == begun_ms
+        assert bench.server.count("POST /fapi/v1/algoOrder") == 0
+
+    few = GOVERNOR.model_copy(update={"calls_max": 10})
+    on_bench(banned, governor=few)()
+
+
 def test_retry_after_is_obeyed() -> None:
     async def busy(bench: Bench) -> None:
         await bench.open()
