@@ -9,7 +9,16 @@ from structlog.testing import capture_logs
 
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
-from tercel.app.live.governor import PRIVATE, PUBLIC, STATISTICS, Governor, Priority, TooLateError
+from tercel.app.live.governor import (
+    ENTRIES,
+    PRIVATE,
+    PUBLIC,
+    STATISTICS,
+    UNHURRIED,
+    Governor,
+    Priority,
+    TooLateError,
+)
 from tercel.app.ports import Clock
 from tercel.domain.live_settings import GovernorSettings
 from tercel.domain.times import MINUTE_MS
@@ -194,6 +203,46 @@ async def test_a_hold_of_one_category_keeps_nobody_else() -> None:
     assert clock.now_ms() == START_MS
     await turns.turn("funding_rate", category=STATISTICS)
     assert clock.now_ms() - START_MS == 50_000
+
+
+async def test_a_hold_of_entries_keeps_nothing_else() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(2.0, ENTRIES)
+    for priority in Priority:
+        await turns.turn("other", priority=priority)
+    assert clock.now_ms() == START_MS
+    await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+    assert clock.now_ms() - START_MS == 2_000
+
+
+async def test_a_hold_of_those_who_can_wait_keeps_nothing_that_protects_or_closes() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(50.0, UNHURRIED)
+    await turns.turn("close", priority=Priority.EXIT, may_be_held=False)
+    await turns.turn("stop", priority=Priority.URGENT, may_be_held=False)
+    assert clock.now_ms() == START_MS
+    with pytest.raises(TooLateError):
+        await turns.turn("place", priority=Priority.ORDER, may_be_late=False, may_be_held=False)
+    assert clock.now_ms() == START_MS
+    await turns.turn("read")
+    assert clock.now_ms() - START_MS == 50_000
+
+
+def test_who_is_not_held_goes_past_those_who_are() -> None:
+    async def main(clock: LoopClock) -> tuple[int, ...]:
+        turns = governor(clock, calls_max=1)
+        turns.hold(30.0, UNHURRIED)
+        turns.hold(5.0)
+
+        async def call(priority: Priority) -> int:
+            await turns.turn("call", category=PUBLIC, priority=priority)
+            return clock.now_ms() - START_MS
+
+        return tuple(await asyncio.gather(call(Priority.READ), call(Priority.URGENT)))
+
+    assert run_virtually(main, epoch_ms=START_MS) == (30_000, 5_000)
 
 
 async def test_a_ban_of_the_address_keeps_every_category() -> None:

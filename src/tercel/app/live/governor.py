@@ -7,8 +7,9 @@ first, then cancels and protective orders, then entries and questions, then read
 tokens to those who may be in a hurry. A read waits for a few questions at most, however many there
 are. An entry that would leave too late to be worth it is refused. While the venue asks to be left
 alone, nobody goes; where it speaks of a pool of requests that has nothing to do with orders, nobody
-of that category. Orders and cancels do not wait for the end of it: they would be of another market
-by then, and are refused. Nothing else is ever dropped. All waiting is done on the Clock port.
+of that category; where it has had too many new orders, no entry. Orders and cancels do not wait for
+the end of it: they would be of another market by then, and are refused. Nothing else is ever
+dropped. All waiting is done on the Clock port.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ PUBLIC = "public"
 """Categories: calls about the account, and calls that anybody may make."""
 STATISTICS = "statistics"
 """Category of calls that the venue counts in pools of their own, apart from those of orders."""
+ENTRIES = "entries"
+UNHURRIED = "unhurried"
+"""Whom a hold may be for, whatever their category: calls that may not be late, and all but those
+that protect or close.
+"""
 READ_RESERVE_FRACTION = 0.3
 """Share of a bucket that reads leave to orders."""
 WEIGHT_LIMIT = 2400
@@ -69,6 +75,16 @@ class _Caller:
     """It may not leave after this moment; None: it waits for ever."""
     may_be_held: bool
     turn: asyncio.Future[None] = field(init=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whom a hold that concerns it may be for."""
+        names = [self.category]
+        if self.priority > Priority.URGENT:
+            names.append(UNHURRIED)
+        if self.until_ms is not None:
+            names.append(ENTRIES)
+        return tuple(names)
 
     @property
     def is_question(self) -> bool:
@@ -114,7 +130,7 @@ class Governor:
         self._weight_minute = now_ms // MINUTE_MS
         self._weight_limit = WEIGHT_LIMIT
         self._held_until_ms: dict[str | None, int] = {}
-        """Until when a category is to be left alone; None: everybody."""
+        """Until when the venue wants none of a category, of ENTRIES, of UNHURRIED; None: nobody."""
         self.throttled = 0
         """Calls that had to wait, in all."""
 
@@ -123,23 +139,21 @@ class Governor:
         """Calls that wait for their turn."""
         return sum(not each.turn.done() for queue in self._queues.values() for each in queue)
 
-    def held_ms(self, category: str | None = None) -> int:
-        """How long the venue still wants to be left alone, by everybody or by those of `category`;
-        0: not at all.
+    def held_ms(self, *names: str | None) -> int:
+        """How long the venue still wants to be left alone, by everybody or by those that go by any
+        of `names` (a category, ENTRIES, UNHURRIED); 0: not at all.
         """
-        held_until_ms = self._held_until_ms
-        until_ms = max(held_until_ms.get(None, 0), held_until_ms.get(category, 0))
+        until_ms = max(self._held_until_ms.get(name, 0) for name in (None, *names))
         return max(0, until_ms - self._clock.now_ms())
 
-    def hold(self, seconds: float, category: str | None = None) -> None:
-        """The venue asked everybody to wait (429, a ban), or those of `category`: nothing of theirs
-        leaves before. Those who may not be held so long are told now: whoever asked decides anew.
+    def hold(self, seconds: float, name: str | None = None) -> None:
+        """The venue asked everybody to wait (429, a ban), or those that go by `name`: nothing of
+        theirs leaves before. Those that may not be held so long are told now: whoever asked decides
+        anew.
         """
         until_ms = self._clock.now_ms() + round(seconds * 1000.0)
-        self._held_until_ms[category] = max(self._held_until_ms.get(category, 0), until_ms)
-        log.warning(
-            "venue_asks_to_wait", wait_seconds=round(seconds, 1), category=category or "every"
-        )
+        self._held_until_ms[name] = max(self._held_until_ms.get(name, 0), until_ms)
+        log.warning("venue_asks_to_wait", wait_seconds=round(seconds, 1), whom=name or "every")
         for each in (caller for queue in self._queues.values() for caller in queue):
             objection = self._objection(each)
             if objection is not None and not each.turn.done():
@@ -188,7 +202,7 @@ class Governor:
                 self._pumps[category] = asyncio.create_task(self._serve(category))
             await me.turn
             # Between its turn and this moment somebody may have heard that all have to wait.
-            if self.held_ms(category) == 0:
+            if self.held_ms(*me.names) == 0:
                 return
             if (objection := self._objection(me)) is not None:
                 raise objection
@@ -214,8 +228,10 @@ class Governor:
             nap_ms = wait_ms if bucket is None else min(wait_ms, bucket.ms_per_token)
             now_ms = self._clock.now_ms()
             for each in queue:
-                if each.until_ms is not None and not each.turn.done():
+                if each.until_ms is not None:
                     nap_ms = min(nap_ms, each.until_ms - now_ms)
+                if (barred_ms := self._barred_ms(each)) > 0:
+                    nap_ms = min(nap_ms, barred_ms)
             await self._clock.sleep(max(SLEEP_SECONDS_MIN, nap_ms / 1000.0))
 
     def _next(self, callers: list[_Caller]) -> _Caller:
@@ -244,7 +260,7 @@ class Governor:
 
     def _objection(self, caller: _Caller) -> TooLateError | None:
         """Why it is not sent, where the venue wants to be left alone for longer than it waits."""
-        if caller.may_be_held or self.held_ms(caller.category) <= HELD_MS_MAX:
+        if caller.may_be_held or self.held_ms(*caller.names) <= HELD_MS_MAX:
             return None
         return TooLateError("the venue wants to be left alone: it was not sent")
 
@@ -271,7 +287,7 @@ class Governor:
     def _barred_ms(self, caller: _Caller) -> float:
         """How long it may not go for the venue's sake: a hold, or the weight of this minute."""
         now_ms = self._clock.now_ms()
-        wait_ms = float(self.held_ms(caller.category))
+        wait_ms = float(self.held_ms(*caller.names))
         self._roll_minute()
         share = 1.0 if caller.priority <= Priority.URGENT else self._settings.weight_fraction_max
         # Nothing used yet: a call heavier than the share must still be able to leave some time.
