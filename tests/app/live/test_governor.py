@@ -9,7 +9,16 @@ from structlog.testing import capture_logs
 
 from tercel.adapters.clock import VirtualClock
 from tercel.adapters.simulator.mounts.virtual_loop import LoopClock, run_virtually
-from tercel.app.live.governor import PRIVATE, PUBLIC, STATISTICS, Governor, Priority, TooLateError
+from tercel.app.live.governor import (
+    ENTRIES,
+    PRIVATE,
+    PUBLIC,
+    STATISTICS,
+    UNHURRIED,
+    Governor,
+    Priority,
+    TooLateError,
+)
 from tercel.app.ports import Clock
 from tercel.domain.live_settings import GovernorSettings
 from tercel.domain.times import MINUTE_MS
@@ -104,6 +113,66 @@ async def test_reads_leave_tokens_to_orders() -> None:
     await asyncio.gather(*reads)
 
 
+def test_a_read_waits_for_a_few_questions_at_most_and_entries_and_stops_go_before_it() -> None:
+    """Questions without end wait in twenty rows at once; each call of a reading gets its turn
+    after three of them. What is in a hurry waits for no reading.
+    """
+
+    async def main(clock: LoopClock) -> tuple[list[str], int]:
+        turns = governor(clock)
+        left: list[str] = []
+
+        async def ask() -> None:
+            while True:
+                await turns.turn("query", priority=Priority.ORDER)
+                left.append("query")
+
+        async def read(calls: int) -> None:
+            for _ in range(calls):
+                await turns.turn("read")
+                left.append("read")
+
+        rows = [asyncio.create_task(ask()) for _ in range(20)]
+        await clock.sleep(60.0)
+        left.clear()
+        await asyncio.wait_for(read(5), 300)
+        read_ms = clock.now_ms() - START_MS - 60_000
+        reading = asyncio.create_task(turns.turn("read"))
+        await clock.sleep(0.5)
+        await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+        await turns.turn("stop", priority=Priority.URGENT)
+        assert not reading.done()
+        await reading
+        for row in rows:
+            row.cancel()
+        await turns.close()
+        return left, read_ms
+
+    left, read_ms = run_virtually(main, epoch_ms=START_MS)
+    first = left.index("read")
+    assert first <= 3
+    assert left[first : first + 17] == ["read", *(["query"] * 3 + ["read"]) * 4]
+    assert read_ms <= 5 * 4_000
+
+
+def test_a_read_that_the_weight_keeps_lets_questions_pass() -> None:
+    """It is heavy and waits for the next minute: they are light and need not."""
+
+    async def main(clock: LoopClock) -> tuple[int, int]:
+        turns = governor(clock, fraction=0.5)
+        for _ in range(9):
+            await turns.turn("query", priority=Priority.ORDER)
+        turns.note_weight(1150)
+        reading = asyncio.create_task(turns.turn("read", weight=100))
+        for _ in range(5):
+            await turns.turn("query", priority=Priority.ORDER)
+        asked_ms = clock.now_ms() - START_MS
+        await reading
+        return asked_ms, clock.now_ms() - START_MS
+
+    assert run_virtually(main, epoch_ms=START_MS) == (4_000, MINUTE_MS)
+
+
 async def test_nothing_leaves_during_a_ban_not_even_a_cancel() -> None:
     clock = VirtualClock(START_MS)
     turns = governor(clock)
@@ -134,6 +203,46 @@ async def test_a_hold_of_one_category_keeps_nobody_else() -> None:
     assert clock.now_ms() == START_MS
     await turns.turn("funding_rate", category=STATISTICS)
     assert clock.now_ms() - START_MS == 50_000
+
+
+async def test_a_hold_of_entries_keeps_nothing_else() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(2.0, ENTRIES)
+    for priority in Priority:
+        await turns.turn("other", priority=priority)
+    assert clock.now_ms() == START_MS
+    await turns.turn("place", priority=Priority.ORDER, may_be_late=False)
+    assert clock.now_ms() - START_MS == 2_000
+
+
+async def test_a_hold_of_those_who_can_wait_keeps_nothing_that_protects_or_closes() -> None:
+    clock = VirtualClock(START_MS)
+    turns = governor(clock)
+    turns.hold(50.0, UNHURRIED)
+    await turns.turn("close", priority=Priority.EXIT, may_be_held=False)
+    await turns.turn("stop", priority=Priority.URGENT, may_be_held=False)
+    assert clock.now_ms() == START_MS
+    with pytest.raises(TooLateError):
+        await turns.turn("place", priority=Priority.ORDER, may_be_late=False, may_be_held=False)
+    assert clock.now_ms() == START_MS
+    await turns.turn("read")
+    assert clock.now_ms() - START_MS == 50_000
+
+
+def test_who_is_not_held_goes_past_those_who_are() -> None:
+    async def main(clock: LoopClock) -> tuple[int, ...]:
+        turns = governor(clock, calls_max=1)
+        turns.hold(30.0, UNHURRIED)
+        turns.hold(5.0)
+
+        async def call(priority: Priority) -> int:
+            await turns.turn("call", category=PUBLIC, priority=priority)
+            return clock.now_ms() - START_MS
+
+        return tuple(await asyncio.gather(call(Priority.READ), call(Priority.URGENT)))
+
+    assert run_virtually(main, epoch_ms=START_MS) == (30_000, 5_000)
 
 
 async def test_a_ban_of_the_address_keeps_every_category() -> None:
@@ -297,6 +406,65 @@ async def test_whoever_may_be_late_waits_for_ever() -> None:
     turns.hold(3_600.0)
     await turns.turn("cancel", priority=Priority.URGENT)
     assert clock.now_ms() - START_MS == 3_600_000
+
+
+def test_an_order_that_waits_is_refused_as_soon_as_a_hold_begins() -> None:
+    """It would leave ten minutes late; what only asks waits. A moment is no reason to refuse."""
+
+    async def main(clock: LoopClock) -> list[str]:
+        turns = governor(clock, calls_max=1)
+        await turns.turn("first", priority=Priority.ORDER)
+        told: list[str] = []
+
+        async def call(name: str, priority: Priority, *, may_be_held: bool) -> None:
+            said = "left"
+            try:
+                await turns.turn(name, priority=priority, may_be_held=may_be_held)
+            except TooLateError:
+                said = "refused"
+            told.append(f"{name} {said} {(clock.now_ms() - START_MS) / 1000:g}")
+
+        calls = [
+            asyncio.create_task(call("stop", Priority.URGENT, may_be_held=False)),
+            asyncio.create_task(call("close", Priority.EXIT, may_be_held=False)),
+            asyncio.create_task(call("query", Priority.ORDER, may_be_held=True)),
+        ]
+        await clock.sleep(1.0)
+        turns.hold(0.4)
+        await clock.sleep(10.0)
+        turns.hold(600.0)
+        await clock.sleep(1.0)
+        calls.append(asyncio.create_task(call("later", Priority.URGENT, may_be_held=False)))
+        await asyncio.gather(*calls)
+        return told
+
+    assert run_virtually(main, epoch_ms=START_MS) == [
+        "close left 10",
+        "stop refused 11",
+        "later refused 12",
+        "query left 611",
+    ]
+
+
+def test_an_order_that_got_its_turn_as_a_hold_began_is_refused() -> None:
+    async def main(clock: LoopClock) -> list[str]:
+        turns = governor(clock)
+        turns.hold(0.4)
+        told: list[str] = []
+
+        async def call(name: str) -> None:
+            try:
+                await turns.turn(name, priority=Priority.URGENT, may_be_held=False)
+            except TooLateError:
+                told.append(f"{name} refused {clock.now_ms() - START_MS}")
+            else:
+                turns.hold(60.0)
+                told.append(f"{name} left {clock.now_ms() - START_MS}")
+
+        await asyncio.gather(call("first"), call("second"))
+        return told
+
+    assert run_virtually(main, epoch_ms=START_MS) == ["first left 400", "second refused 400"]
 
 
 def test_a_hold_that_is_heard_between_a_turn_and_its_call_keeps_the_call() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from tests.app.live.scenes import (
     AMBIGUOUS,
+    FOR_EVER,
     LOST,
     MINUTE,
+    SILENT,
     Cast,
     Scene,
     ScriptedVenue,
@@ -34,7 +36,16 @@ from tercel.domain.commands import (
     SaveState,
 )
 from tercel.domain.errors import DataError
-from tercel.domain.events import Answer, Filled, Operation, OrderUpdate, Outcome, Placed
+from tercel.domain.events import (
+    Answer,
+    FeedNews,
+    Filled,
+    Operation,
+    OrderFound,
+    OrderUpdate,
+    Outcome,
+    Placed,
+)
 from tercel.domain.journal import FillRow, RefusalRow, TradeRow
 from tercel.domain.orders import (
     ClientId,
@@ -543,6 +554,27 @@ def test_an_answer_that_was_lost_is_asked_about_and_not_sent_again(slot: Slot) -
     assert len(scene.alerts(AlertCode.ORDER_UNKNOWN)) == 1
     assert scene.held() == scene.at() == 1.0
     scene.check_agreement()
+
+
+def test_one_question_about_an_order_is_under_way_at_most() -> None:
+    """Nothing is answered for five minutes; then one answer comes, and the next is asked at once.
+
+    One that is lost is asked again after `session.silent_ms_max`.
+    """
+    scene = Scene()
+    scene.hand(FeedNews(scene.now, "user", is_up=True))
+    scene.venue.script("place", AMBIGUOUS, Slot.ENTRY)
+    scene.venue.script("query", SILENT, times=FOR_EVER)
+    scene.bar(ask=Ask())
+    [entry] = scene.placed(Slot.ENTRY)
+    silent_ms = settings().session.silent_ms_max
+    scene.wait(silent_ms - 5_000)
+    assert len(scene.of(QueryOrder)) == 1
+    log = scene.wait(4 * silent_ms)
+    assert len(scene.of(QueryOrder, log)) == 4
+    scene.hand(OrderFound(scene.now, entry.client_id, AMBIGUOUS))
+    log = scene.wait(5_000)
+    assert len(scene.of(QueryOrder, log)) == 1
 
 
 def test_an_entry_that_never_arrived_is_given_up_after_asking_for_long_enough() -> None:

@@ -20,7 +20,7 @@ from tercel.adapters.ccxt.calls import Call, CallFailedError, Json
 from tercel.adapters.ccxt.exchange_class import exchange_class
 from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.app.dependencies import install_hint
-from tercel.app.live.governor import Governor, TooLateError
+from tercel.app.live.governor import ENTRIES, UNHURRIED, Governor, TooLateError
 from tercel.app.ports import Clock
 from tercel.domain.errors import VenueError
 from tercel.domain.live_settings import VenueSettings
@@ -67,7 +67,9 @@ class RestDialect(Protocol):
         ...
 
     def held_category(self, status: int, text: str) -> str | None:
-        """The category of calls that such an error asks to wait; None: everybody."""
+        """The category of calls that such an error asks to wait, governor.ENTRIES, or
+        governor.UNHURRIED; None: everybody.
+        """
         ...
 
 
@@ -206,6 +208,7 @@ class Link:
             priority=call.priority,
             weight=call.weight,
             may_be_late=call.may_be_late,
+            may_be_held=not call.is_write,
         )
         try:
             answer = await getattr(self.exchange, call.method)(dict(call.params))
@@ -236,8 +239,18 @@ class Link:
         wait_seconds = self._dialect.wait_seconds(status, text, self._clock.now_ms())
         if wait_seconds is not None:
             held = self._dialect.held_category(status, text)
-            self._governor.hold(max(wait_seconds, _retry_after(headers)), held)
+            self._hold(held, wait_seconds, _retry_after(headers))
         raise CallFailedError(text, status=status, code=code, is_told=bool(words))
+
+    def _hold(self, held: str | None, wait_seconds: float, after_seconds: float) -> None:
+        """Let wait whom an error is for. What protects or closes is tried as soon as the venue says
+        that it may be asked again, and only where it does not say so, with everybody else.
+        """
+        self._governor.hold(max(wait_seconds, after_seconds), held)
+        if held == UNHURRIED:
+            self._governor.hold(after_seconds or wait_seconds)
+        elif held == ENTRIES and after_seconds:
+            self._governor.hold(after_seconds)
 
     def _note_headers(self, *said: Any) -> str:
         """ccxt's hook for every answer: (status, reason, url, method, headers, body, ...)."""

@@ -3,7 +3,7 @@
 `open` in order: instruments, what the key may do, how the account is set up, prices of the coins
 that fees are paid in, the user stream. A write is sent once; what is not certain is AMBIGUOUS, and
 the session asks. While the venue wants to be left alone no order is held back to be sent late: it
-is refused here, for certain.
+is refused, for certain, and so is one that already waits for its turn.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ log = structlog.get_logger(__name__)
 
 NEWS_MAX = 100_000
 """News that may wait to be taken up; beyond it the user stream counts as interrupted."""
-HELD_MS_MAX = 500
-"""A write that would have to wait longer for the venue's leave is refused instead."""
 RULES_HOURS = 1
 """Between two looks at the instruments: venues change ticks and lots while one trades."""
 FUNDING_BACK_MS = 10 * MINUTE_MS
@@ -68,7 +66,6 @@ class CcxtVenue:
         self.name = choice.venue
         self._choice = choice
         self._keys = keys
-        self._governor = governor
         self._clock = clock
         self._connect = connect
         self._dialect = live_dialect(choice.venue)
@@ -237,9 +234,6 @@ class CcxtVenue:
             self._account.note(symbol)
 
     async def _write(self, call: Call, symbol: str, *, is_conditional: bool) -> Answer:
-        held_ms = self._governor.held_ms()
-        if held_ms > HELD_MS_MAX:
-            return _not_sent(Fault.BUSY, f"the venue wants to be left alone for {held_ms} ms more")
         self._note(symbol)
         try:
             row = await self._link.call(call)

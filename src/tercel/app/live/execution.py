@@ -211,6 +211,7 @@ class Execution:
         order = parts.orders.find(client_id)
         if order is None or not order.is_live:
             return
+        order.found_ms = parts.now
         if answer.outcome is Outcome.DONE:
             self._accept(order, answer)
         elif answer.fault is Fault.NOT_FOUND:

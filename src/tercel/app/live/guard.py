@@ -48,16 +48,26 @@ class Guard:
                 order.request.stream,
             )
             parts.query(order)
-        elif now - max(order.asked_ms, order.sent_ms) < rules.query_ms:
+        elif now - max(order.asked_ms, order.read_ms, order.sent_ms) < rules.query_ms:
             return
         elif order.is_unsettled and parts.rules.reads_venue and not parts.venue_asked_ms:
-            order.asked_ms = now
+            order.read_ms = now
             parts.read_venue()
         elif order.phase is OrderPhase.UNKNOWN or order.unknown_ms > 0:
-            parts.query(order)
+            self._ask_about(order)
         elif order.cancel_ms and now - order.cancel_ms >= rules.answer_ms_max:
-            parts.query(order)
+            self._ask_about(order)
             order.cancel_ms = 0
+
+    def _ask_about(self, order: WorkingOrder) -> None:
+        """Ask the venue, unless a question is under way: while nothing is answered each one more
+        would only wait, and a reading behind all of them. One that is lost silences no order for
+        ever.
+        """
+        parts = self._parts
+        is_lost = parts.now - order.asked_ms > parts.rules.session.silent_ms_max
+        if is_lost or not order.is_asked_about:
+            parts.query(order)
 
     def _close_naked(self) -> None:
         parts = self._parts

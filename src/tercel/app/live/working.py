@@ -47,6 +47,10 @@ class WorkingOrder:
     sent_ms: int = 0
     asked_ms: int = 0
     """When the venue was last asked about it."""
+    found_ms: int = 0
+    """When a question about it was last answered."""
+    read_ms: int = 0
+    """When the venue was last read because of it."""
     unknown_ms: int = 0
     """Since when nobody knows whether it is there; 0: known."""
     cancel_ms: int = 0
@@ -78,6 +82,11 @@ class WorkingOrder:
     def is_live(self) -> bool:
         """Whether it may rest at the venue as far as anybody knows, or fills of it are to come."""
         return self.phase not in OVER or self.is_unsettled
+
+    @property
+    def is_asked_about(self) -> bool:
+        """Whether a question about it waits for its answer."""
+        return self.asked_ms > self.found_ms
 
     @property
     def rests(self) -> bool:

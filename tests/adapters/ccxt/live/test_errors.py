@@ -7,12 +7,14 @@ import pytest
 from tercel.adapters.ccxt.binance.errors import (
     answer_to_query,
     answer_to_write,
+    held_name,
     is_ban,
     read_error,
     used_weight,
     wait_seconds,
 )
 from tercel.adapters.ccxt.calls import CallFailedError
+from tercel.app.live.governor import ENTRIES, UNHURRIED
 from tercel.domain.events import Fault, Outcome
 
 REFUSED, AMBIGUOUS = Outcome.REFUSED, Outcome.AMBIGUOUS
@@ -143,6 +145,22 @@ def test_how_long_a_ban_lasts() -> None:
     assert wait_seconds(403, "<html>", now_ms) is None
     assert wait_seconds(429, "too many", now_ms + 15_000) == 45.0
     assert wait_seconds(400, "bad", now_ms) is None
+
+
+def test_too_many_orders_are_forgiven_with_their_own_window() -> None:
+    now_ms = 1_700_000_040_000 + 13_000
+    words = "Too many new orders; current limit is "
+    for said in ("300 orders per TEN_SECONDS.", "300 orders per 10 SECOND."):
+        assert wait_seconds(429, words + said, now_ms) == 7.0
+    for said in ("1200 orders per MINUTE.", "1200 orders per 1 MINUTE.", "%s orders per %s."):
+        assert wait_seconds(429, words + said, now_ms) == 47.0
+
+
+def test_whom_an_error_asks_to_wait() -> None:
+    assert held_name(418, "I am a teapot") is None
+    assert held_name(429, "IP banned until 1700000100000.") is None
+    assert held_name(429, "Too many requests; current limit of IP is 2400") == UNHURRIED
+    assert held_name(429, "Too many new orders; current limit is 300") == ENTRIES
 
 
 def test_a_ban_is_told_from_too_many_requests() -> None:

@@ -494,6 +494,27 @@ def test_no_request_leaves_during_a_ban_and_writes_are_refused_not_kept() -> Non
     on_bench(banned)()
 
 
+def test_a_stop_that_waits_for_its_turn_when_a_ban_begins_is_refused_then() -> None:
+    """It is of a market that was ten minutes ago once the ban is over."""
+
+    async def banned(bench: Bench) -> None:
+        await bench.open()
+        while bench.governor.throttled == 0:
+            await bench.venue.cancel("t-s-0-0-9", "BTCUSDT", is_conditional=False)
+        waiting = asyncio.create_task(bench.venue.place(STOP))
+        await bench.settle(0.1)
+        bench.governor.hold(600.0)
+        begun_ms = bench.clock.now_ms()
+        answer = await waiting
+        assert (answer.outcome, answer.fault) == (Outcome.REFUSED, Fault.BUSY)
+        assert "not sent" in answer.text
+        assert bench.clock.now_ms() == begun_ms
+        assert bench.server.count("POST /fapi/v1/algoOrder") == 0
+
+    few = GOVERNOR.model_copy(update={"calls_max": 10})
+    on_bench(banned, governor=few)()
+
+
 def test_retry_after_is_obeyed() -> None:
     async def busy(bench: Bench) -> None:
         await bench.open()
@@ -503,6 +524,84 @@ def test_retry_after_is_obeyed() -> None:
         with pytest.raises(VenueError):
             await bench.venue.time_ms()
         assert bench.governor.held_ms() == 300_000
+
+    on_bench(busy)()
+
+
+CLOSE = replace(STOP, kind=OrderKind.MARKET, trigger_price=None, slot=Slot.CLOSE)
+
+
+async def outcomes(bench: Bench) -> list[Outcome]:
+    """Of an entry, a stop, a cancel and a close that are sent now."""
+    sent = (
+        bench.venue.place(BUY),
+        bench.venue.place(STOP),
+        bench.venue.cancel(STOP.client_id, "BTCUSDT", is_conditional=True),
+        bench.venue.place(CLOSE),
+    )
+    return [(await each).outcome for each in sent]
+
+
+@pytest.mark.parametrize(("window", "until_ms"), [("TEN_SECONDS", 10_000), ("MINUTE", 60_000)])
+def test_too_many_orders_hold_entries_alone_until_their_window_ends(
+    window: str, until_ms: int
+) -> None:
+    """Cancels are not counted among orders, and a position is better closed in vain than kept."""
+
+    async def busy(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["DELETE /fapi/v1/algoOrder"] = algo_row(algoStatus="CANCELED")
+        many = error(-1015, f"Too many new orders; current limit is 9 orders per {window}.", 429)
+        bench.server.fail("POST /fapi/v1/order", many)
+        assert (await bench.venue.place(BUY)).fault is Fault.BUSY
+        before = bench.server.count("POST /fapi/v1/order")
+        assert await outcomes(bench) == [Outcome.REFUSED, *[Outcome.DONE] * 3]
+        assert bench.server.count("POST /fapi/v1/order") == before + 1, "the close alone"
+        await bench.venue.read(["BTCUSDT"], START_MS)
+        assert bench.clock.now_ms() < START_MS + 1_000
+        await bench.settle((START_MS + until_ms - 600 - bench.clock.now_ms()) / 1000)
+        assert (await bench.venue.place(BUY)).outcome is Outcome.REFUSED
+        await bench.settle(0.6)
+        assert (await bench.venue.place(BUY)).outcome is Outcome.DONE
+
+    on_bench(busy)()
+
+
+@pytest.mark.parametrize("code", [-1015, -1003])
+def test_what_protects_or_closes_is_tried_when_the_venue_may_be_asked_again(code: int) -> None:
+    """After its Retry-After; entries wait for the end of the minute, as without one everybody."""
+
+    async def busy(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["DELETE /fapi/v1/algoOrder"] = algo_row(algoStatus="CANCELED")
+        words = "Too many new orders" if code == -1015 else "Too many requests"
+        bench.server.fail(
+            "POST /fapi/v1/order", Reply({"code": code, "msg": words}, 429, {"Retry-After": "3"})
+        )
+        await bench.venue.place(BUY)
+        assert await outcomes(bench) == [Outcome.REFUSED] * 4
+        await bench.settle(3.1)
+        assert await outcomes(bench) == [Outcome.REFUSED, *[Outcome.DONE] * 3]
+        reading = asyncio.create_task(bench.venue.read(["BTCUSDT"], START_MS))
+        await bench.settle(1.0)
+        assert reading.done() == (code == -1015)
+        await reading
+        await bench.settle(START_MS / 1000 + 60 - bench.clock.now_ms() / 1000)
+        assert await outcomes(bench) == [Outcome.DONE] * 4
+
+    on_bench(busy)()
+
+
+def test_too_many_requests_hold_everybody_where_the_venue_does_not_say_for_how_long() -> None:
+    async def busy(bench: Bench) -> None:
+        await bench.open()
+        bench.server.answers["DELETE /fapi/v1/algoOrder"] = algo_row(algoStatus="CANCELED")
+        bench.server.fail("POST /fapi/v1/order", error(-1003, "Too many requests.", 429))
+        await bench.venue.place(BUY)
+        await bench.settle(50.0)
+        assert await outcomes(bench) == [Outcome.REFUSED] * 4
+        await bench.settle(10.0)
+        assert await outcomes(bench) == [Outcome.DONE] * 4
 
     on_bench(busy)()
 

@@ -61,9 +61,9 @@ class BinanceDialect:
         """How long an error asks callers to wait."""
         return errors.wait_seconds(status, text, now_ms)
 
-    def held_category(self, status: int, text: str) -> str | None:  # noqa: ARG002 (the seam's)
-        """Everybody: bans and exhausted request weight are those of the address."""
-        return None
+    def held_category(self, status: int, text: str) -> str | None:
+        """Everybody where it is a ban, else those who can wait, or entries alone."""
+        return errors.held_name(status, text)
 
     def account(
         self, link: Link, clock: Clock, settings: VenueSettings, prices: FeePrices

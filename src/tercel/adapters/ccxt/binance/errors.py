@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 
 from tercel.adapters.ccxt.calls import CallFailedError, Json
+from tercel.app.live.governor import ENTRIES, UNHURRIED
 from tercel.domain.binance_numbers import FAULTS
 from tercel.domain.events import Answer, Fault, Outcome
 from tercel.domain.times import MINUTE_MS
@@ -34,6 +35,10 @@ AMBIGUOUS_CODES = frozenset({-1000, -1006, -1007})
 BUSY_STATUS = frozenset({403, 418, 429})
 """Turned away before the exchange looked at it: the web firewall, a ban, too many requests."""
 NOT_DONE_WORDS = ("service unavailable", "internal error; unable to process")
+TOO_MANY_ORDERS = "Too many new orders"
+"""-1015: "Too many new orders; current limit is 300 orders per TEN_SECONDS." """
+TEN_SECONDS = re.compile(r"per (?:10|TEN)[ _]?SECOND")
+TEN_SECONDS_MS = 10_000
 BAN_UNTIL = re.compile(r"banned until (\d{13})")
 BAN_SECONDS = 120.0
 """The shortest ban there is, where a 418 does not say how long."""
@@ -83,17 +88,31 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
 def wait_seconds(status: int, text: str, now_ms: int) -> float | None:
     """How long callers have to wait after an error; None: not at all.
 
-    A ban names its end; too many requests are forgiven with the calendar minute. `Retry-After`
-    counts beside this, whichever is longer.
+    A ban names its end; too many requests are forgiven with the calendar minute, too many orders
+    with it or with a sixth of it. `Retry-After` counts beside this, whichever is longer.
     """
     until = BAN_UNTIL.search(text)
     if until is not None:
         return max(0.0, (int(until[1]) - now_ms) / 1000.0)
     if status in BAN_STATUS:
         return BAN_SECONDS
+    if TOO_MANY_ORDERS in text:
+        window_ms = TEN_SECONDS_MS if TEN_SECONDS.search(text) else MINUTE_MS
+        return (window_ms - now_ms % window_ms) / 1000.0
     if status == 429:
         return (MINUTE_MS - now_ms % MINUTE_MS) / 1000.0
     return None
+
+
+def held_name(status: int, text: str) -> str | None:
+    """Whom an error with `wait_seconds` asks to wait; None: everybody.
+
+    Entries alone after too many orders: neither cancels nor reads are counted among them, and what
+    closes or protects is better tried in vain than held back.
+    """
+    if is_ban(status, text):
+        return None
+    return ENTRIES if TOO_MANY_ORDERS in text else UNHURRIED
 
 
 def is_ban(status: int, text: str) -> bool:
