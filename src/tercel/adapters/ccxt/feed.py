@@ -23,6 +23,7 @@ from tercel.adapters.ccxt.link import Connect, Link
 from tercel.adapters.ccxt.made_for import made_for
 from tercel.adapters.ccxt.quotes import QuoteBook
 from tercel.adapters.ccxt.stream import Stream, Target
+from tercel.adapters.ccxt.watched_tasks import watched
 from tercel.app.live.governor import Governor
 from tercel.app.ports import Clock, FeedBar, FeedQuote
 from tercel.app.tasks import end_tasks
@@ -87,6 +88,8 @@ class CcxtFeed:
         self._fetch_pause_ms: dict[str, int] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._failure: BaseException | None = None
+        """What one of them ended by."""
         self._is_up: bool | None = None
         self._is_closed = False
         self.unreadable = 0
@@ -151,11 +154,13 @@ class CcxtFeed:
         self._streams["klines"].on_frame = self._on_kline
         read_quote = market.quote_reader(self._books, self._clock.now_ms, self._on_quote)
         self._streams["quotes"].on_frame = self._guarded(read_quote)
-        self._tasks = [asyncio.create_task(each.run()) for each in self._streams.values()]
-        self._tasks.append(asyncio.create_task(self._look_after_bars()))
+        self._tasks = [watched(each.run(), self._fail) for each in self._streams.values()]
+        self._tasks.append(watched(self._look_after_bars(), self._fail))
 
     async def items(self) -> AsyncIterator[FeedBar | FeedQuote | FeedNews]:
-        """What comes in, until `close`: bars and news in their order, then the newest quotes."""
+        """What comes in, until `close`: bars and news in their order, then the newest quotes; or
+        the error that one of the feed's tasks ended by.
+        """
         while True:
             while self._ready:
                 yield self._ready.popleft()
@@ -164,6 +169,8 @@ class CcxtFeed:
                 if quote is not None:
                     yield quote
                 continue
+            if self._failure is not None:
+                raise self._failure
             if self._is_closed:
                 return
             self._arrived.clear()
@@ -189,6 +196,10 @@ class CcxtFeed:
         tasks, self._tasks = self._tasks, []
         await end_tasks((*tasks, *self._fetches.values()))
         await self._link.close()
+        self._arrived.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
         self._arrived.set()
 
     def _begin_ms(self, symbol: str, now_ms: int) -> int:
@@ -301,7 +312,7 @@ class CcxtFeed:
                     pause_ms = self._fetch_pause_ms.get(symbol, FETCH_AGAIN_MS)
                     self._fetch_due_ms[symbol] = now_ms + pause_ms
                     self._fetch_pause_ms[symbol] = min(FETCH_AGAIN_MS_MAX, pause_ms * 2)
-                    self._fetches[symbol] = asyncio.create_task(self._fetch(symbol, *span))
+                    self._fetches[symbol] = watched(self._fetch(symbol, *span), self._fail)
 
     async def _fetch(self, symbol: str, start_ms: int, end_ms: int) -> None:
         try:
