@@ -185,9 +185,10 @@ class CcxtFeed:
         bar_ms = TIMEFRAME_MS[timeframe]
         closed_ms = self._clock.now_ms() // bar_ms * bar_ms
         end_ms = min(end_ms, closed_ms)
-        bars = await market.read_history(self._link, symbol, timeframe, start_ms, end_ms)
+        bars, next_ms = await market.read_closed(self._link, symbol, timeframe, start_ms, end_ms)
         series = symbol, timeframe
-        self._known_until_ms[series] = max(end_ms, self._known_until_ms.get(series, end_ms))
+        if next_ms is not None:
+            self._known_until_ms[series] = max(next_ms, self._known_until_ms.get(series, next_ms))
         return bars
 
     async def close(self) -> None:
@@ -316,8 +317,9 @@ class CcxtFeed:
 
     async def _fetch(self, symbol: str, start_ms: int, end_ms: int) -> None:
         try:
-            # Not cut at our clock's last bar: these are behind one that was told as final.
-            bars = await market.read_history(self._link, symbol, self._timeframe, start_ms, end_ms)
+            bars, _ = await market.read_closed(
+                self._link, symbol, self._timeframe, start_ms, end_ms
+            )
         except VenueError as error:
             log.warning("missing_bars_not_read", symbol=symbol, reason=str(error))
             return

@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.adapters.ccxt.live.server import START_MS, Bench, Reply, kline_frame, on_bench
+from tests.adapters.ccxt.live.server import (
+    SETTINGS,
+    START_MS,
+    Bench,
+    Reply,
+    kline_frame,
+    on_bench,
+)
 from tests.fakes import make_bars
 
-from tercel.adapters.ccxt.bar_line import BarLine
+from tercel.adapters.ccxt.bar_line import LATE_MS, BarLine
 from tercel.adapters.ccxt.binance.market import read_kline
+from tercel.adapters.ccxt.feed import CcxtFeed
 from tercel.adapters.ccxt.quotes import QuoteBook
-from tercel.app.ports import FeedBar, FeedQuote
+from tercel.adapters.config import packaged_config_dir, read_settings
+from tercel.app.ports import Clock, FeedBar, FeedQuote
 from tercel.domain.bars import BAR_COLUMNS
 from tercel.domain.errors import UserError, VenueError
 from tercel.domain.events import FeedNews
@@ -307,6 +316,95 @@ def test_history_of_long_ago_is_not_joined() -> None:
     on_bench(joins)()
 
 
+class Ahead:
+    """Our clock, which is ahead of the venue's."""
+
+    def __init__(self, clock: Clock, ahead_ms: int) -> None:
+        self.clock = clock
+        self.ahead_ms = ahead_ms
+
+    def now_ms(self) -> int:
+        return self.clock.now_ms() + self.ahead_ms
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+
+def on_a_clock_ahead(bench: Bench, ahead_ms: int) -> None:
+    """A feed whose clock is ahead, at a venue whose running candle closes at 12345.6 so far."""
+    clock = Ahead(bench.clock, ahead_ms)
+    bench.feed = CcxtFeed("binance-usdm", SETTINGS, bench.governor, clock, bench.connector)
+    klines = bench.server.answers["GET /fapi/v1/klines"]
+
+    def with_running(params: dict[str, str]) -> list[Any]:
+        rows: list[Any] = klines(params)
+        for row in rows:
+            if row[0] + MINUTE_MS > bench.clock.now_ms():
+                row[4] = "12345.6"
+        return rows
+
+    bench.server.answers["GET /fapi/v1/klines"] = with_running
+
+
+@pytest.mark.parametrize("ahead_ms", [1_950, 20_000])
+def test_a_candle_that_still_runs_at_the_venue_is_no_bar_whatever_our_clock_says(
+    ahead_ms: int,
+) -> None:
+    """1.95 s ahead the bar of 0:00 is asked for 0.25 s before it ends. Its final frame counts."""
+
+    async def closes(bench: Bench) -> None:
+        on_a_clock_ahead(bench, ahead_ms)
+        reader = await opened(bench)
+        for minute in range(3):
+            await close_bar(bench, minute)
+        assert bench.server.count("GET /fapi/v1/klines") > 0
+        closes = [float(each.bar["close"][0]) for each in reader.items if isinstance(each, FeedBar)]
+        assert closes == [
+            float(make_bars(START_MS + k * MINUTE_MS, 1)["close"][0]) for k in (0, 1, 2)
+        ]
+        await bench.feed.close()
+
+    on_bench(closes)()
+
+
+def test_a_candle_that_still_runs_at_the_venue_is_no_history() -> None:
+    """0:59 there, 1:01 here. The bar of 0:00 comes over the stream, behind the history."""
+
+    async def reads(bench: Bench) -> None:
+        on_a_clock_ahead(bench, 2_000)
+        await bench.settle(59.0)
+        bars = await bench.feed.history(
+            "BTCUSDT", "1m", START_MS - 5 * MINUTE_MS, START_MS + MINUTE_MS
+        )
+        assert np.array_equal(
+            bars["open_time"], make_bars(START_MS - 5 * MINUTE_MS, 5)["open_time"]
+        )
+        assert 12345.6 not in bars["close"]
+        reader = await opened(bench)
+        await close_bar(bench, 0)
+        assert reader.bars() == [0]
+        await bench.feed.close()
+
+    on_bench(reads)()
+
+
+def test_history_of_a_venue_that_has_none_is_empty() -> None:
+    async def reads(bench: Bench) -> None:
+        bench.server.answers["GET /fapi/v1/klines"] = []
+        bars = await bench.feed.history("BTCUSDT", "1m", START_MS - MINUTE_MS, START_MS)
+        assert len(bars) == 0
+        reader = await opened(bench)
+        await close_bar(bench, 0)
+        assert reader.bars() == [0]
+
+    on_bench(reads)()
+
+
+def test_clocks_apart_by_as_much_as_a_bar_is_waited_for_block_entries() -> None:
+    """As shipped: else a bar would be asked for before it has ended, with entries allowed."""
+    assert read_settings([packaged_config_dir()], environ={}).settings.health.skew_ms_max < LATE_MS
+
+
 def test_history_that_cannot_be_read_is_an_error() -> None:
     async def reads(bench: Bench) -> None:
         bench.server.answers["GET /fapi/v1/klines"] = {"not": "rows"}
@@ -388,8 +486,6 @@ def test_items_end_with_close() -> None:
 
 def test_other_venues_have_no_feed_yet() -> None:
     async def asks(bench: Bench) -> None:
-        from tercel.adapters.ccxt.feed import CcxtFeed
-
         with pytest.raises(UserError, match="bybit"):
             CcxtFeed("bybit-linear", bench.feed._settings, bench.governor, bench.clock)
 
