@@ -25,6 +25,7 @@ from tercel.adapters.ccxt.quotes import QuoteBook
 from tercel.adapters.ccxt.stream import Stream, Target
 from tercel.adapters.ccxt.watched_tasks import watched
 from tercel.app.live.governor import Governor
+from tercel.app.live.health import bars_of
 from tercel.app.ports import Clock, FeedBar, FeedQuote
 from tercel.app.tasks import end_tasks
 from tercel.core.records import Records
@@ -84,6 +85,7 @@ class CcxtFeed:
         self._arrived = asyncio.Event()
         self._known_until_ms: dict[tuple[str, str], int] = {}
         """End of the history that was read, by symbol and timeframe."""
+        self._missing_told: dict[str, str] = {}
         self._fetch_due_ms: dict[str, int] = {}
         self._fetch_pause_ms: dict[str, int] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
@@ -277,8 +279,23 @@ class CcxtFeed:
         self._lines[symbol].add(FeedBar(symbol, bar, self._clock.now_ms()))
 
     def _release(self, symbol: str) -> None:
-        for item in self._lines[symbol].take(self._clock.now_ms()):
+        """Hand on what may go, and tell what is missing: before the bars without it, and as soon
+        as it is there.
+        """
+        line = self._lines[symbol]
+        bars = line.take(self._clock.now_ms())
+        is_complete = not line.trouble
+        if not is_complete:
+            self._tell_missing(symbol, line.trouble)
+        for item in bars:
             self._tell(item)
+        if is_complete:
+            self._tell_missing(symbol, "")
+
+    def _tell_missing(self, symbol: str, trouble: str) -> None:
+        if trouble != self._missing_told.get(symbol, ""):
+            self._missing_told[symbol] = trouble
+            self._tell(FeedNews(0, bars_of(symbol), not trouble, trouble))
 
     def _on_stream(self, name: str, is_up: bool, detail: str) -> None:
         whole = all(stream.is_up for stream in self._streams.values())
@@ -317,7 +334,7 @@ class CcxtFeed:
 
     async def _fetch(self, symbol: str, start_ms: int, end_ms: int) -> None:
         try:
-            bars, _ = await market.read_closed(
+            bars, next_ms = await market.read_closed(
                 self._link, symbol, self._timeframe, start_ms, end_ms
             )
         except VenueError as error:
@@ -325,4 +342,6 @@ class CcxtFeed:
             return
         for row in range(len(bars)):
             self._add_bar(symbol, bars[row : row + 1].copy())
+        if next_ms is not None:
+            self._lines[symbol].note_rest(next_ms)
         self._release(symbol)

@@ -18,9 +18,15 @@ from tercel.domain.events import FeedNews, MarketView, Quote
 from tercel.domain.live_settings import HealthSettings
 
 MARKET = "market"
+_BARS = "bars "
 OTHER_SPEED_MS = 60_000
 """No clock that is kept right is so far off."""
 OTHER_SPEED = "; a venue that was started with --speed needs the same --speed of `tercel run`"
+
+
+def bars_of(symbol: str) -> str:
+    """Name of the news (FeedNews) that bars of `symbol` are missing, or there again."""
+    return _BARS + symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class _Symbol:
     quote_time_ms: int = 0
     quote_received_ms: int = 0
     skew_ms: int = 0
+    missing: str = ""
+    """Bars that its feed waits for, or has given up."""
     wrong: str = ""
     """What was last wrong, and when."""
     wrong_ms: int = 0
@@ -106,7 +114,11 @@ class FeedHealth:
             self._note(seen, self._crossed(seen), item.received_ms)
 
     def on_news(self, item: FeedNews, now_ms: int) -> None:
-        """A stream of the venue went down or came back."""
+        """A stream of the venue went down or came back, or a symbol lacks bars."""
+        if item.stream.startswith(_BARS):
+            seen = self._symbols[item.stream.removeprefix(_BARS)]
+            self._note(seen, seen.missing or item.detail, now_ms)
+            seen.missing = "" if item.is_up else item.detail
         if item.stream != MARKET:
             return
         self._down = "" if item.is_up else (item.detail or "no connection")
@@ -169,6 +181,8 @@ class FeedHealth:
         limits = self._settings
         if self._down:
             return f"market stream down: {self._down}"
+        if seen.missing:
+            return seen.missing
         bar_age_ms = now_ms - max(seen.bar_close_ms, seen.begun_ms)
         if bar_age_ms > self._bar_ms + limits.bar_overdue_ms_max:
             return f"stale: no closed bar for {bar_age_ms} ms"

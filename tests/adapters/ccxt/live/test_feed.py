@@ -252,7 +252,10 @@ def test_a_bar_that_nobody_has_does_not_hold_the_next_for_ever() -> None:
     async def skips(bench: Bench) -> None:
         reader = await opened(bench)
         await close_bar(bench, 0)
-        bench.server.answers["GET /fapi/v1/klines"] = []
+        klines = bench.server.answers["GET /fapi/v1/klines"]
+        bench.server.answers["GET /fapi/v1/klines"] = lambda params: [
+            row for row in klines(params) if row[0] != START_MS + MINUTE_MS
+        ]
         await close_bar(bench, 2)
         await bench.settle(1.0)
         assert reader.bars() == [0]
@@ -525,6 +528,26 @@ def test_the_line_knows_what_is_missing() -> None:
     assert line.missing(MINUTE_MS + 1500) == (0, MINUTE_MS)
     line.add(bar(3, 4 * MINUTE_MS))
     assert line.missing(4 * MINUTE_MS) == (0, 3 * MINUTE_MS)
+
+
+def test_bars_that_rest_passes_over_are_waited_for_2_seconds() -> None:
+    line = BarLine("BTCUSDT", MINUTE_MS, 0)
+    line.add(bar(3, 4 * MINUTE_MS))
+    line.add(bar(1, 4 * MINUTE_MS + 500))
+    line.note_rest(3 * MINUTE_MS)
     assert line.take(4 * MINUTE_MS + 1999) == []
-    assert minutes(line.take(4 * MINUTE_MS + 2000)) == [3]
-    assert line.given_up == 3
+    assert minutes(line.take(4 * MINUTE_MS + 2000)) == [1, 3]
+    assert line.trouble == ""
+
+
+def test_bars_of_which_rest_tells_nothing_are_waited_for_5_minutes() -> None:
+    """That REST knows minute 1 tells nothing of minute 2."""
+    line = BarLine("BTCUSDT", MINUTE_MS, 0)
+    for minute in (0, 1, 3):
+        line.add(bar(minute, 4 * MINUTE_MS))
+    line.note_rest(MINUTE_MS)
+    assert minutes(line.take(4 * MINUTE_MS)) == [0, 1]
+    assert "bars are missing" in line.trouble
+    assert line.take(9 * MINUTE_MS - 1) == []
+    assert minutes(line.take(9 * MINUTE_MS)) == [3]
+    assert "until a new start" in line.trouble
