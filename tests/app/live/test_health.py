@@ -142,6 +142,27 @@ def test_a_bar_told_twice_changes_nothing(bench: Bench) -> None:
     assert bench.health.view("BTCUSDT", bench.now_ms).late_ms == 100
 
 
+def test_a_bar_of_tomorrow_is_wrong_until_a_right_one_comes(bench: Bench) -> None:
+    """Ten minutes later it still is: without another bar nothing is known of the market."""
+    wrong = replace(bar(1440), received_ms=bench.now_ms)
+    bench.health.on_bar(wrong)
+    for after_ms in (0, 10 * MINUTE_MS):
+        bench.health.on_quote(quote(bench.now_ms + after_ms))
+        assert bench.trouble(after_ms).startswith("clock skew: the last bar ends")
+    bench.health.on_bar(bar(12))
+    now_ms = START_MS + 13 * MINUTE_MS + 5_200
+    bench.health.on_quote(quote(now_ms))
+    assert bench.health.trouble("BTCUSDT", now_ms) == ""
+    assert bench.health.view("BTCUSDT", now_ms).late_ms == 100
+
+
+def test_a_quote_of_tomorrow_is_skew_until_the_next_comes(bench: Bench) -> None:
+    bench.health.on_quote(quote(bench.now_ms, skew_ms=1440 * MINUTE_MS))
+    assert bench.trouble().startswith("clock skew")
+    bench.health.on_quote(quote(bench.now_ms + 6000))
+    assert bench.health.trouble("BTCUSDT", bench.now_ms + 6000) == ""
+
+
 def test_an_older_quote_changes_nothing(bench: Bench) -> None:
     bench.health.on_quote(quote(bench.now_ms - 50, bid=1.0, ask=2.0))
     assert bench.health.view("BTCUSDT", bench.now_ms).bid == 99.9

@@ -40,8 +40,13 @@ class BarLine:
         return bool(self._held)
 
     def add(self, item: FeedBar) -> None:
-        """A closed bar came in, from the stream or over REST; one that went on already is left."""
+        """A closed bar came in, from the stream or over REST; one that went on already is left.
+
+        Raises ValueError where it opens between two bars: the line would never get back.
+        """
         opened_ms = int(item.bar["open_time"][0])
+        if opened_ms % self._bar_ms:
+            raise ValueError(f"a bar of {self.symbol} opens at {opened_ms}, between two bars")
         if opened_ms < self._next_ms or opened_ms in self._held:
             return
         self._held[opened_ms] = item

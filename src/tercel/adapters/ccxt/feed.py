@@ -153,7 +153,7 @@ class CcxtFeed:
             "klines": self._stream("klines", self._kline_target),
             "quotes": self._stream("quotes", self._quote_target),
         }
-        self._streams["klines"].on_frame = self._on_kline
+        self._streams["klines"].on_frame = self._guarded(self._on_kline)
         read_quote = market.quote_reader(self._books, self._clock.now_ms, self._on_quote)
         self._streams["quotes"].on_frame = self._guarded(read_quote)
         self._tasks = [watched(each.run(), self._fail) for each in self._streams.values()]
@@ -239,20 +239,28 @@ class CcxtFeed:
                 return
 
     def _on_kline(self, frame: Json) -> None:
-        try:
-            found = market.read_kline(frame, self._timeframe)
-        except (KeyError, TypeError, ValueError) as error:
-            self._unreadable(error)
-            return
+        found = market.read_kline(frame, self._timeframe)
         if found is None or found[0] not in self._lines:
             return
         symbol, bar = found
+        self._refuse_ahead(symbol, int(bar["open_time"][0]))
         self._add_bar(symbol, bar)
         self._release(symbol)
         if self._lines[symbol].is_holding:
             # It waits for those before it, and not for long: they are asked for at the next look.
             self._fetch_due_ms[symbol] = 0
             self._fetch_pause_ms.pop(symbol, None)
+
+    def _refuse_ahead(self, symbol: str, opened_ms: int) -> None:
+        """Raise ValueError for a final bar that cannot have ended: the line would wait behind it.
+
+        By our clock or by the newest quote, so that a clock of ours that is slow refuses none. A
+        wrong date is off by whole bars, a right one on clocks that differ by less than half a bar.
+        """
+        quoted_ms = (book.latest[4] for book in self._books.values() if book.latest is not None)
+        ahead_ms = opened_ms + self._bar_ms - max(self._clock.now_ms(), *quoted_ms, 0)
+        if ahead_ms > self._bar_ms // 2:
+            raise ValueError(f"a final bar of {symbol} ends {ahead_ms} ms from now")
 
     def _guarded(self, read: _Read) -> _Read:
         def guarded(frame: Json) -> None:
@@ -341,7 +349,10 @@ class CcxtFeed:
             log.warning("missing_bars_not_read", symbol=symbol, reason=str(error))
             return
         for row in range(len(bars)):
-            self._add_bar(symbol, bars[row : row + 1].copy())
+            try:
+                self._add_bar(symbol, bars[row : row + 1].copy())
+            except ValueError as error:
+                self._unreadable(error)
         if next_ms is not None:
             self._lines[symbol].note_rest(next_ms)
         self._release(symbol)

@@ -442,6 +442,106 @@ def test_frames_that_cannot_be_read_are_counted_and_harm_nothing() -> None:
     on_bench(breaks)()
 
 
+def final_frame(open_time_ms: int) -> dict[str, Any]:
+    return kline_frame(make_bars(open_time_ms, 1)[0])
+
+
+@pytest.mark.parametrize("off_ms", [MINUTE_MS, 1440 * MINUTE_MS, 30_000])
+def test_a_final_frame_that_cannot_be_one_is_left_and_the_bars_go_on(off_ms: int) -> None:
+    """Dated a minute ahead, a day ahead, between two bars; each of them twice."""
+
+    async def goes_wrong(bench: Bench) -> None:
+        reader = await opened(bench)
+        await close_bar(bench, 0)
+        for _ in range(2):
+            await bench.server.push("market", final_frame(START_MS + MINUTE_MS + off_ms))
+        for minute in range(1, 5):
+            await close_bar(bench, minute)
+        assert reader.bars() == [0, 1, 2, 3, 4]
+        assert bench.feed.unreadable == 2
+
+    on_bench(goes_wrong)()
+
+
+def test_a_row_of_rest_between_two_bars_is_left() -> None:
+    async def goes_wrong(bench: Bench) -> None:
+        reader = await opened(bench)
+        klines = bench.server.answers["GET /fapi/v1/klines"]
+
+        def shifted(params: dict[str, str]) -> list[Any]:
+            rows: list[Any] = klines(params)
+            return [[row[0] + 30_000, *row[1:]] for row in rows] + rows
+
+        bench.server.answers["GET /fapi/v1/klines"] = shifted
+        await bench.settle(70.0)
+        for minute in (1, 2):
+            await close_bar(bench, minute)
+        assert reader.bars() == [0, 1, 2]
+
+    on_bench(goes_wrong)()
+
+
+def test_a_clock_of_ours_that_is_slow_refuses_no_bars() -> None:
+    """40 s, more than half a bar: the quotes tell the venue's time."""
+
+    async def closes(bench: Bench) -> None:
+        on_a_clock_ahead(bench, -40_000)
+        reader = await opened(bench)
+        for minute in range(3):
+            due_ms = START_MS + (minute + 1) * MINUTE_MS
+            await bench.settle((due_ms - 1_000 - bench.clock.now_ms()) / 1000)
+            for number in range(2):
+                frame = quote_frame(bench.clock.now_ms() + number, 99.0, 101.0)
+                await bench.server.push("public", frame)
+            await close_bar(bench, minute)
+        assert reader.bars()[-3:] == [0, 1, 2]
+        assert bench.feed.unreadable == 0
+        assert reader.quotes()[-1].time_ms > START_MS + 2 * MINUTE_MS
+        await bench.feed.close()
+
+    on_bench(closes)()
+
+
+def test_a_quote_of_tomorrow_is_left_and_the_quotes_go_on() -> None:
+    async def goes_wrong(bench: Bench) -> None:
+        reader = await opened(bench)
+        await bench.server.push("public", quote_frame(START_MS + 1440 * MINUTE_MS, 1.0, 2.0))
+        await bench.server.push("public", quote_frame(START_MS + 10, 99.0, 101.0))
+        await bench.settle()
+        assert [each.bid for each in reader.quotes()] == [99.0]
+        assert bench.feed.unreadable == 1
+
+    on_bench(goes_wrong)()
+
+
+@pytest.mark.parametrize(("later_ms", "speed"), [(100, 1), (300_000, 1), (1_000, 60)])
+def test_quotes_that_agree_on_another_time_are_taken(later_ms: int, speed: int) -> None:
+    """Our clock is the one that is off, or the venue's in fast motion, and health has to see it."""
+    book = QuoteBook("BTCUSDT", MINUTE_MS)
+    with pytest.raises(ValueError, match="dated"):
+        book.add((100.0, 101.0, 1.0, 1.0, 90_000, 500))
+    time_ms = 90_000 + later_ms * speed
+    book.add((100.0, 101.0, 1.0, 1.0, time_ms, 500 + later_ms))
+    quote = book.take()
+    assert quote is not None
+    assert quote.time_ms == time_ms
+
+
+def test_quotes_and_means_go_on_after_two_of_tomorrow() -> None:
+    """The same frame twice is taken the second time, and the next one shows that it was wrong."""
+    book = QuoteBook("BTCUSDT", MINUTE_MS)
+    with pytest.raises(ValueError, match="dated"):
+        book.add((1.0, 2.0, 9.0, 9.0, 86_400_000, 500))
+    book.add((1.0, 2.0, 9.0, 9.0, 86_400_000, 500))
+    for minute in range(3):
+        book.add((100.0, 101.0, 1.0, 2.0, minute * MINUTE_MS + 600, minute * MINUTE_MS + 600))
+    quote = book.take()
+    assert quote is not None
+    assert quote.bid == 100.0
+    assert book.means(MINUTE_MS)[:2] == (1.0, 2.0)
+    assert book.means(2 * MINUTE_MS)[:2] == (1.0, 2.0)
+
+
 @on_bench
 async def test_the_venue_s_clock_can_be_asked_before_anything_is_subscribed(bench: Bench) -> None:
     """A paper session is dated by the market, whose exchange has no other time."""
