@@ -79,6 +79,18 @@ def test_a_bar_of_before_the_present_moment_is_late(bench: Bench) -> None:
     assert event.is_late
 
 
+def test_a_bar_of_tomorrow_does_not_make_all_others_late() -> None:
+    bench, now = Bench(1), START + 2 * MINUTE
+    bench.add("BTCUSDT", 1, now)
+    bench.add("BTCUSDT", 1440, now)
+    for minute in (2, 3):
+        now = START + (minute + 1) * MINUTE
+        [event] = bench.add("BTCUSDT", minute, now)
+        assert not event.is_late
+    [event] = bench.add("BTCUSDT", 2, now)
+    assert event.is_late
+
+
 def test_a_whole_later_minute_hands_the_waiting_one_on_first(bench: Bench) -> None:
     """Strategies see bars in their order: what waits for others goes with it, and before it."""
     bench.add("BTCUSDT", 0, 0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.fakes import make_bars
 
-from tercel.app.live.health import FeedHealth
+from tercel.app.live.health import FeedHealth, bars_of
 from tercel.app.ports import FeedBar, FeedQuote
 from tercel.domain.events import FeedNews, Quote
 from tercel.domain.live_settings import HealthSettings
@@ -142,6 +142,27 @@ def test_a_bar_told_twice_changes_nothing(bench: Bench) -> None:
     assert bench.health.view("BTCUSDT", bench.now_ms).late_ms == 100
 
 
+def test_a_bar_of_tomorrow_is_wrong_until_a_right_one_comes(bench: Bench) -> None:
+    """Ten minutes later it still is: without another bar nothing is known of the market."""
+    wrong = replace(bar(1440), received_ms=bench.now_ms)
+    bench.health.on_bar(wrong)
+    for after_ms in (0, 10 * MINUTE_MS):
+        bench.health.on_quote(quote(bench.now_ms + after_ms))
+        assert bench.trouble(after_ms).startswith("clock skew: the last bar ends")
+    bench.health.on_bar(bar(12))
+    now_ms = START_MS + 13 * MINUTE_MS + 5_200
+    bench.health.on_quote(quote(now_ms))
+    assert bench.health.trouble("BTCUSDT", now_ms) == ""
+    assert bench.health.view("BTCUSDT", now_ms).late_ms == 100
+
+
+def test_a_quote_of_tomorrow_is_skew_until_the_next_comes(bench: Bench) -> None:
+    bench.health.on_quote(quote(bench.now_ms, skew_ms=1440 * MINUTE_MS))
+    assert bench.trouble().startswith("clock skew")
+    bench.health.on_quote(quote(bench.now_ms + 6000))
+    assert bench.health.trouble("BTCUSDT", bench.now_ms + 6000) == ""
+
+
 def test_an_older_quote_changes_nothing(bench: Bench) -> None:
     bench.health.on_quote(quote(bench.now_ms - 50, bid=1.0, ask=2.0))
     assert bench.health.view("BTCUSDT", bench.now_ms).bid == 99.9
@@ -161,6 +182,27 @@ def test_a_market_stream_that_is_down_blocks_and_others_do_not(bench: Bench) -> 
     assert bench.trouble(1000).startswith("recovering")
     bench.health.on_quote(quote(bench.now_ms + 6001))
     assert bench.health.trouble("BTCUSDT", bench.now_ms + 6001) == ""
+
+
+def test_a_symbol_that_lacks_bars_is_blocked_until_it_has_recovered_from_that(
+    bench: Bench,
+) -> None:
+    told = FeedNews(0, bars_of("BTCUSDT"), False, "bars are missing")
+    bench.health.on_news(told, bench.now_ms)
+    assert bench.trouble() == "bars are missing"
+    bench.health.on_news(FeedNews(0, bars_of("BTCUSDT"), True), bench.now_ms + 2000)
+    assert bench.health.trouble("BTCUSDT", bench.now_ms + 2000).startswith("recovering")
+    bench.health.on_quote(quote(bench.now_ms + 7000))
+    assert bench.health.trouble("BTCUSDT", bench.now_ms + 6999).startswith("recovering")
+    assert bench.health.trouble("BTCUSDT", bench.now_ms + 7000) == ""
+
+
+def test_a_market_stream_that_comes_back_does_not_bring_missing_bars(bench: Bench) -> None:
+    told = FeedNews(0, bars_of("BTCUSDT"), False, "bars not got: 1")
+    bench.health.on_news(told, bench.now_ms)
+    bench.health.on_news(FeedNews(0, "market", True), bench.now_ms)
+    bench.health.on_quote(quote(bench.now_ms + 30_000))
+    assert bench.health.trouble("BTCUSDT", bench.now_ms + 30_000) == "bars not got: 1"
 
 
 def test_each_change_is_told_once(bench: Bench) -> None:

@@ -23,7 +23,9 @@ from tercel.adapters.ccxt.link import Connect, Link
 from tercel.adapters.ccxt.made_for import made_for
 from tercel.adapters.ccxt.quotes import QuoteBook
 from tercel.adapters.ccxt.stream import Stream, Target
+from tercel.adapters.ccxt.watched_tasks import watched
 from tercel.app.live.governor import Governor
+from tercel.app.live.health import bars_of
 from tercel.app.ports import Clock, FeedBar, FeedQuote
 from tercel.app.tasks import end_tasks
 from tercel.core.records import Records
@@ -83,10 +85,13 @@ class CcxtFeed:
         self._arrived = asyncio.Event()
         self._known_until_ms: dict[tuple[str, str], int] = {}
         """End of the history that was read, by symbol and timeframe."""
+        self._missing_told: dict[str, str] = {}
         self._fetch_due_ms: dict[str, int] = {}
         self._fetch_pause_ms: dict[str, int] = {}
         self._fetches: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._failure: BaseException | None = None
+        """What one of them ended by."""
         self._is_up: bool | None = None
         self._is_closed = False
         self.unreadable = 0
@@ -148,14 +153,16 @@ class CcxtFeed:
             "klines": self._stream("klines", self._kline_target),
             "quotes": self._stream("quotes", self._quote_target),
         }
-        self._streams["klines"].on_frame = self._on_kline
+        self._streams["klines"].on_frame = self._guarded(self._on_kline)
         read_quote = market.quote_reader(self._books, self._clock.now_ms, self._on_quote)
         self._streams["quotes"].on_frame = self._guarded(read_quote)
-        self._tasks = [asyncio.create_task(each.run()) for each in self._streams.values()]
-        self._tasks.append(asyncio.create_task(self._look_after_bars()))
+        self._tasks = [watched(each.run(), self._fail) for each in self._streams.values()]
+        self._tasks.append(watched(self._look_after_bars(), self._fail))
 
     async def items(self) -> AsyncIterator[FeedBar | FeedQuote | FeedNews]:
-        """What comes in, until `close`: bars and news in their order, then the newest quotes."""
+        """What comes in, until `close`: bars and news in their order, then the newest quotes; or
+        the error that one of the feed's tasks ended by.
+        """
         while True:
             while self._ready:
                 yield self._ready.popleft()
@@ -164,6 +171,8 @@ class CcxtFeed:
                 if quote is not None:
                     yield quote
                 continue
+            if self._failure is not None:
+                raise self._failure
             if self._is_closed:
                 return
             self._arrived.clear()
@@ -178,9 +187,10 @@ class CcxtFeed:
         bar_ms = TIMEFRAME_MS[timeframe]
         closed_ms = self._clock.now_ms() // bar_ms * bar_ms
         end_ms = min(end_ms, closed_ms)
-        bars = await market.read_history(self._link, symbol, timeframe, start_ms, end_ms)
+        bars, next_ms = await market.read_closed(self._link, symbol, timeframe, start_ms, end_ms)
         series = symbol, timeframe
-        self._known_until_ms[series] = max(end_ms, self._known_until_ms.get(series, end_ms))
+        if next_ms is not None:
+            self._known_until_ms[series] = max(next_ms, self._known_until_ms.get(series, next_ms))
         return bars
 
     async def close(self) -> None:
@@ -189,6 +199,10 @@ class CcxtFeed:
         tasks, self._tasks = self._tasks, []
         await end_tasks((*tasks, *self._fetches.values()))
         await self._link.close()
+        self._arrived.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
         self._arrived.set()
 
     def _begin_ms(self, symbol: str, now_ms: int) -> int:
@@ -225,20 +239,28 @@ class CcxtFeed:
                 return
 
     def _on_kline(self, frame: Json) -> None:
-        try:
-            found = market.read_kline(frame, self._timeframe)
-        except (KeyError, TypeError, ValueError) as error:
-            self._unreadable(error)
-            return
+        found = market.read_kline(frame, self._timeframe)
         if found is None or found[0] not in self._lines:
             return
         symbol, bar = found
+        self._refuse_ahead(symbol, int(bar["open_time"][0]))
         self._add_bar(symbol, bar)
         self._release(symbol)
         if self._lines[symbol].is_holding:
             # It waits for those before it, and not for long: they are asked for at the next look.
             self._fetch_due_ms[symbol] = 0
             self._fetch_pause_ms.pop(symbol, None)
+
+    def _refuse_ahead(self, symbol: str, opened_ms: int) -> None:
+        """Raise ValueError for a final bar that cannot have ended: the line would wait behind it.
+
+        By our clock or by the newest quote, so that a clock of ours that is slow refuses none. A
+        wrong date is off by whole bars, a right one on clocks that differ by less than half a bar.
+        """
+        quoted_ms = (book.latest[4] for book in self._books.values() if book.latest is not None)
+        ahead_ms = opened_ms + self._bar_ms - max(self._clock.now_ms(), *quoted_ms, 0)
+        if ahead_ms > self._bar_ms // 2:
+            raise ValueError(f"a final bar of {symbol} ends {ahead_ms} ms from now")
 
     def _guarded(self, read: _Read) -> _Read:
         def guarded(frame: Json) -> None:
@@ -265,8 +287,23 @@ class CcxtFeed:
         self._lines[symbol].add(FeedBar(symbol, bar, self._clock.now_ms()))
 
     def _release(self, symbol: str) -> None:
-        for item in self._lines[symbol].take(self._clock.now_ms()):
+        """Hand on what may go, and tell what is missing: before the bars without it, and as soon
+        as it is there.
+        """
+        line = self._lines[symbol]
+        bars = line.take(self._clock.now_ms())
+        is_complete = not line.trouble
+        if not is_complete:
+            self._tell_missing(symbol, line.trouble)
+        for item in bars:
             self._tell(item)
+        if is_complete:
+            self._tell_missing(symbol, "")
+
+    def _tell_missing(self, symbol: str, trouble: str) -> None:
+        if trouble != self._missing_told.get(symbol, ""):
+            self._missing_told[symbol] = trouble
+            self._tell(FeedNews(0, bars_of(symbol), not trouble, trouble))
 
     def _on_stream(self, name: str, is_up: bool, detail: str) -> None:
         whole = all(stream.is_up for stream in self._streams.values())
@@ -301,15 +338,21 @@ class CcxtFeed:
                     pause_ms = self._fetch_pause_ms.get(symbol, FETCH_AGAIN_MS)
                     self._fetch_due_ms[symbol] = now_ms + pause_ms
                     self._fetch_pause_ms[symbol] = min(FETCH_AGAIN_MS_MAX, pause_ms * 2)
-                    self._fetches[symbol] = asyncio.create_task(self._fetch(symbol, *span))
+                    self._fetches[symbol] = watched(self._fetch(symbol, *span), self._fail)
 
     async def _fetch(self, symbol: str, start_ms: int, end_ms: int) -> None:
         try:
-            # Not cut at our clock's last bar: these are behind one that was told as final.
-            bars = await market.read_history(self._link, symbol, self._timeframe, start_ms, end_ms)
+            bars, next_ms = await market.read_closed(
+                self._link, symbol, self._timeframe, start_ms, end_ms
+            )
         except VenueError as error:
             log.warning("missing_bars_not_read", symbol=symbol, reason=str(error))
             return
         for row in range(len(bars)):
-            self._add_bar(symbol, bars[row : row + 1].copy())
+            try:
+                self._add_bar(symbol, bars[row : row + 1].copy())
+            except ValueError as error:
+                self._unreadable(error)
+        if next_ms is not None:
+            self._lines[symbol].note_rest(next_ms)
         self._release(symbol)

@@ -5,6 +5,7 @@ A burst of a thousand quotes of one symbol is one quote to whoever reads slowly:
 
 from __future__ import annotations
 
+from tercel.app.live.health import OTHER_SPEED_MS, OVERTAKEN_MS_MAX
 from tercel.app.ports import FeedQuote
 
 BARS_KEPT = 3
@@ -26,7 +27,17 @@ class _Sums:
 class QuoteBook:
     """The quotes of one symbol."""
 
-    __slots__ = ("_bar_ms", "_sums", "_sums_of_running", "_until_ms", "is_new", "latest", "symbol")
+    __slots__ = (
+        "_ahead_ms",
+        "_bar_ms",
+        "_sums",
+        "_sums_of_running",
+        "_told_ms",
+        "_until_ms",
+        "is_new",
+        "latest",
+        "symbol",
+    )
 
     def __init__(self, symbol: str, bar_ms: int) -> None:
         self.symbol = symbol
@@ -38,16 +49,29 @@ class QuoteBook:
         self._sums: dict[int, _Sums] = {}
         self._sums_of_running = _Sums()
         self._until_ms = 0
+        self._told_ms = 0
+        self._ahead_ms = 0
+        """Venue time of the quote before, taken or not, and how far ahead of our clock it was."""
 
     def add(self, quote: tuple[float, float, float, float, int, int]) -> bool:
         """Take (bid, ask, bid size, ask size, venue time, received). True: the first since the
-        last was handed on. An older one than the latest is left out.
+        last was handed on. One that the latest has overtaken is left out.
+
+        One far ahead of our clock raises ValueError: all later ones would count as overtaken.
+        Unless the quote before it agrees, in its date or in how far ahead it was: then it is our
+        clock that is off, and health has to see that.
         """
-        bid, ask, bid_size, ask_size, time_ms, _ = quote
-        if self.latest is not None and time_ms < self.latest[4]:
+        bid, ask, bid_size, ask_size, time_ms, received_ms = quote
+        ahead_ms, told_ahead_ms, told_ms = time_ms - received_ms, self._ahead_ms, self._told_ms
+        self._ahead_ms, self._told_ms = ahead_ms, time_ms
+        if ahead_ms > OTHER_SPEED_MS and (
+            min(ahead_ms - told_ahead_ms, time_ms - told_ms) > OTHER_SPEED_MS
+        ):
+            raise ValueError(f"a quote of {self.symbol} is dated {ahead_ms} ms ahead")
+        if self.latest is not None and 0 < self.latest[4] - time_ms <= OVERTAKEN_MS_MAX:
             return False
         self.latest = quote
-        if time_ms >= self._until_ms:
+        if not self._until_ms - self._bar_ms <= time_ms < self._until_ms:
             self._begin_bar(time_ms)
         if bid > 0.0 and ask > bid:
             sums = self._sums_of_running
@@ -79,4 +103,4 @@ class QuoteBook:
         self._until_ms = opened_ms + self._bar_ms
         self._sums_of_running = self._sums.setdefault(opened_ms, _Sums())
         while len(self._sums) > BARS_KEPT:
-            del self._sums[min(self._sums)]
+            del self._sums[next(iter(self._sums))]  # the first that began, whatever its date

@@ -10,6 +10,7 @@ not answer a ping is given up, and the end of a connection is always noticed.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -111,11 +112,19 @@ class Stream:
         while True:
             begun_ms = self._clock.now_ms()
             try:
-                await self._live()
+                try:
+                    await self._live()
+                finally:
+                    await self._leave()
             except (StreamLostError, VenueError, CallFailedError) as error:
                 detail = self._link.words(str(error))
-            finally:
-                await self._leave()
+            except Exception as error:
+                # Whatever it was, the connection is lost, and a stream that nobody opens anew is
+                # worse than one that fails again and again, and says so.
+                detail = self._link.words(f"{type(error).__name__}: {error}")
+                log.error(  # noqa: TRY400 (a traceback has the error's own words: `_where`)
+                    "stream_failed", stream=self.name, reason=detail, where=_where(error)
+                )
             if self._clock.now_ms() - begun_ms >= LASTING_SECONDS * 1000:
                 pause_seconds = BACKOFF_SECONDS_MIN
             log.warning("stream_down", stream=self.name, reason=detail, wait_seconds=pause_seconds)
@@ -211,6 +220,14 @@ def _seen(future: asyncio.Future[Any]) -> None:
     """Two ends may come at once; the one that is not told is no news."""
     if not future.cancelled():
         future.exception()
+
+
+def _where(error: Exception) -> str:
+    """Where it was raised. Not the whole traceback: it has the error's own words, with addresses
+    and keys in them.
+    """
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _raise_end(futures: set[asyncio.Future[Any]]) -> None:

@@ -22,6 +22,7 @@ from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.adapters.ccxt.link import Connect, Link
 from tercel.adapters.ccxt.live_dialects import AccountSide, live_dialect
 from tercel.adapters.ccxt.precision import VenueRules
+from tercel.adapters.ccxt.watched_tasks import watched
 from tercel.app.live.governor import Governor
 from tercel.app.ports import Clock
 from tercel.app.tasks import end_tasks
@@ -78,6 +79,8 @@ class CcxtVenue:
         self._arrived = asyncio.Event()
         self._is_closed = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._failure: BaseException | None = None
+        """What one of them ended by."""
         self._funding_seen: deque[str] = deque(maxlen=1_000)
         self._funding_told: dict[str, int] = {}
         """When the stream last told of funding by symbol: that is not looked up again."""
@@ -121,9 +124,9 @@ class CcxtVenue:
             stream.take(frame) if stream.owns(client) else None
         )
         self._tasks = [
-            asyncio.create_task(stream.run()),
-            asyncio.create_task(account.keep()),
-            asyncio.create_task(self._keep_rules()),
+            watched(stream.run(), self._fail),
+            watched(account.keep(), self._fail),
+            watched(self._keep_rules(), self._fail),
         ]
         # An order placed before the stream is up would fill unheard. Where it does not come up the
         # session goes on over REST: it has not been told that the stream is there.
@@ -201,10 +204,12 @@ class CcxtVenue:
         return await self._dialect.time_ms(self._link)
 
     async def news(self) -> AsyncIterator[Event]:
-        """News as they come, until `close`."""
+        """News as they come, until `close`; or the error that one of the venue's tasks ended by."""
         while True:
             while self._news:
                 yield self._news.popleft()
+            if self._failure is not None:
+                raise self._failure
             if self._is_closed:
                 return
             self._arrived.clear()
@@ -216,6 +221,10 @@ class CcxtVenue:
         tasks, self._tasks = self._tasks, []
         await end_tasks((*tasks, self._refreshing))
         await self._link.close()
+        self._arrived.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
         self._arrived.set()
 
     @property

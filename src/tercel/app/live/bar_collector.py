@@ -54,6 +54,8 @@ class BarCollector:
     def add(self, item: FeedBar, now_ms: int) -> list[BarsClosed]:
         """A closed bar came; the moments that are complete with it."""
         open_time = int(item.bar["open_time"][0])
+        if open_time <= now_ms < self._handed:
+            self._handed = open_time - 1  # the last moment was no moment: it is still to come
         if item.symbol in self._beside:
             self._absent -= {item.symbol}
             if open_time > self._handed:

@@ -18,9 +18,17 @@ from tercel.domain.events import FeedNews, MarketView, Quote
 from tercel.domain.live_settings import HealthSettings
 
 MARKET = "market"
+_BARS = "bars "
+OVERTAKEN_MS_MAX = 5_000
+"""Quotes overtake each other by less: one that is older still shows that the last was wrong."""
 OTHER_SPEED_MS = 60_000
 """No clock that is kept right is so far off."""
 OTHER_SPEED = "; a venue that was started with --speed needs the same --speed of `tercel run`"
+
+
+def bars_of(symbol: str) -> str:
+    """Name of the news (FeedNews) that bars of `symbol` are missing, or there again."""
+    return _BARS + symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class _Symbol:
     quote_time_ms: int = 0
     quote_received_ms: int = 0
     skew_ms: int = 0
+    missing: str = ""
+    """Bars that its feed waits for, or has given up."""
     wrong: str = ""
     """What was last wrong, and when."""
     wrong_ms: int = 0
@@ -84,7 +94,8 @@ class FeedHealth:
         seen = self._symbols[item.symbol]
         opened_ms = int(item.bar["open_time"][0])
         close_ms = opened_ms + self._bar_ms
-        if close_ms <= seen.bar_close_ms:
+        is_ahead = seen.bar_close_ms - item.received_ms > self._settings.skew_ms_max
+        if close_ms <= seen.bar_close_ms and not is_ahead:
             return
         if seen.bar_close_ms and opened_ms > seen.bar_close_ms:
             missing = (opened_ms - seen.bar_close_ms) // self._bar_ms
@@ -94,9 +105,9 @@ class FeedHealth:
         seen.bar_close = float(item.bar["close"][0])
 
     def on_quote(self, item: FeedQuote) -> None:
-        """A best bid and ask came in; one older than the last is left out."""
+        """A best bid and ask came in; one that the last has overtaken is left out."""
         seen = self._symbols[item.symbol]
-        if item.time_ms < seen.quote_time_ms:
+        if 0 < seen.quote_time_ms - item.time_ms <= OVERTAKEN_MS_MAX:
             return
         seen.bid, seen.ask = item.bid, item.ask
         seen.quote_time_ms = item.time_ms
@@ -106,7 +117,11 @@ class FeedHealth:
             self._note(seen, self._crossed(seen), item.received_ms)
 
     def on_news(self, item: FeedNews, now_ms: int) -> None:
-        """A stream of the venue went down or came back."""
+        """A stream of the venue went down or came back, or a symbol lacks bars."""
+        if item.stream.startswith(_BARS):
+            seen = self._symbols[item.stream.removeprefix(_BARS)]
+            self._note(seen, seen.missing or item.detail, now_ms)
+            seen.missing = "" if item.is_up else item.detail
         if item.stream != MARKET:
             return
         self._down = "" if item.is_up else (item.detail or "no connection")
@@ -169,6 +184,10 @@ class FeedHealth:
         limits = self._settings
         if self._down:
             return f"market stream down: {self._down}"
+        if seen.missing:
+            return seen.missing
+        if seen.bar_close_ms - now_ms > limits.skew_ms_max:
+            return self._skewed("the last bar ends", seen.bar_close_ms - now_ms)
         bar_age_ms = now_ms - max(seen.bar_close_ms, seen.begun_ms)
         if bar_age_ms > self._bar_ms + limits.bar_overdue_ms_max:
             return f"stale: no closed bar for {bar_age_ms} ms"
@@ -182,9 +201,7 @@ class FeedHealth:
         if not seen.bid < seen.ask:
             return self._crossed(seen)
         if abs(seen.skew_ms) > limits.skew_ms_max:
-            return f"clock skew: quotes are dated {seen.skew_ms:+d} ms against our clock" + (
-                OTHER_SPEED if abs(seen.skew_ms) >= OTHER_SPEED_MS else ""
-            )
+            return self._skewed("quotes are dated", seen.skew_ms)
         return self._bar_against_quote(seen)
 
     def _bar_against_quote(self, seen: _Symbol) -> str:
@@ -202,6 +219,11 @@ class FeedHealth:
                 f"{apart_bps:.0f} bps"
             )
         return ""
+
+    @staticmethod
+    def _skewed(what: str, skew_ms: int) -> str:
+        text = f"clock skew: {what} {skew_ms:+d} ms against our clock"
+        return text + (OTHER_SPEED if abs(skew_ms) >= OTHER_SPEED_MS else "")
 
     @staticmethod
     def _crossed(seen: _Symbol) -> str:

@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.adapters.ccxt.live.server import START_MS, Bench, Reply, kline_frame, on_bench
+from tests.adapters.ccxt.live.server import (
+    SETTINGS,
+    START_MS,
+    Bench,
+    Reply,
+    kline_frame,
+    on_bench,
+)
 from tests.fakes import make_bars
 
-from tercel.adapters.ccxt.bar_line import BarLine
+from tercel.adapters.ccxt.bar_line import LATE_MS, BarLine
 from tercel.adapters.ccxt.binance.market import read_kline
+from tercel.adapters.ccxt.feed import CcxtFeed
 from tercel.adapters.ccxt.quotes import QuoteBook
-from tercel.app.ports import FeedBar, FeedQuote
+from tercel.adapters.config import packaged_config_dir, read_settings
+from tercel.app.ports import Clock, FeedBar, FeedQuote
 from tercel.domain.bars import BAR_COLUMNS
 from tercel.domain.errors import UserError, VenueError
 from tercel.domain.events import FeedNews
@@ -243,7 +252,10 @@ def test_a_bar_that_nobody_has_does_not_hold_the_next_for_ever() -> None:
     async def skips(bench: Bench) -> None:
         reader = await opened(bench)
         await close_bar(bench, 0)
-        bench.server.answers["GET /fapi/v1/klines"] = []
+        klines = bench.server.answers["GET /fapi/v1/klines"]
+        bench.server.answers["GET /fapi/v1/klines"] = lambda params: [
+            row for row in klines(params) if row[0] != START_MS + MINUTE_MS
+        ]
         await close_bar(bench, 2)
         await bench.settle(1.0)
         assert reader.bars() == [0]
@@ -307,6 +319,95 @@ def test_history_of_long_ago_is_not_joined() -> None:
     on_bench(joins)()
 
 
+class Ahead:
+    """Our clock, which is ahead of the venue's."""
+
+    def __init__(self, clock: Clock, ahead_ms: int) -> None:
+        self.clock = clock
+        self.ahead_ms = ahead_ms
+
+    def now_ms(self) -> int:
+        return self.clock.now_ms() + self.ahead_ms
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+
+def on_a_clock_ahead(bench: Bench, ahead_ms: int) -> None:
+    """A feed whose clock is ahead, at a venue whose running candle closes at 12345.6 so far."""
+    clock = Ahead(bench.clock, ahead_ms)
+    bench.feed = CcxtFeed("binance-usdm", SETTINGS, bench.governor, clock, bench.connector)
+    klines = bench.server.answers["GET /fapi/v1/klines"]
+
+    def with_running(params: dict[str, str]) -> list[Any]:
+        rows: list[Any] = klines(params)
+        for row in rows:
+            if row[0] + MINUTE_MS > bench.clock.now_ms():
+                row[4] = "12345.6"
+        return rows
+
+    bench.server.answers["GET /fapi/v1/klines"] = with_running
+
+
+@pytest.mark.parametrize("ahead_ms", [1_950, 20_000])
+def test_a_candle_that_still_runs_at_the_venue_is_no_bar_whatever_our_clock_says(
+    ahead_ms: int,
+) -> None:
+    """1.95 s ahead the bar of 0:00 is asked for 0.25 s before it ends. Its final frame counts."""
+
+    async def closes(bench: Bench) -> None:
+        on_a_clock_ahead(bench, ahead_ms)
+        reader = await opened(bench)
+        for minute in range(3):
+            await close_bar(bench, minute)
+        assert bench.server.count("GET /fapi/v1/klines") > 0
+        closes = [float(each.bar["close"][0]) for each in reader.items if isinstance(each, FeedBar)]
+        assert closes == [
+            float(make_bars(START_MS + k * MINUTE_MS, 1)["close"][0]) for k in (0, 1, 2)
+        ]
+        await bench.feed.close()
+
+    on_bench(closes)()
+
+
+def test_a_candle_that_still_runs_at_the_venue_is_no_history() -> None:
+    """0:59 there, 1:01 here. The bar of 0:00 comes over the stream, behind the history."""
+
+    async def reads(bench: Bench) -> None:
+        on_a_clock_ahead(bench, 2_000)
+        await bench.settle(59.0)
+        bars = await bench.feed.history(
+            "BTCUSDT", "1m", START_MS - 5 * MINUTE_MS, START_MS + MINUTE_MS
+        )
+        assert np.array_equal(
+            bars["open_time"], make_bars(START_MS - 5 * MINUTE_MS, 5)["open_time"]
+        )
+        assert 12345.6 not in bars["close"]
+        reader = await opened(bench)
+        await close_bar(bench, 0)
+        assert reader.bars() == [0]
+        await bench.feed.close()
+
+    on_bench(reads)()
+
+
+def test_history_of_a_venue_that_has_none_is_empty() -> None:
+    async def reads(bench: Bench) -> None:
+        bench.server.answers["GET /fapi/v1/klines"] = []
+        bars = await bench.feed.history("BTCUSDT", "1m", START_MS - MINUTE_MS, START_MS)
+        assert len(bars) == 0
+        reader = await opened(bench)
+        await close_bar(bench, 0)
+        assert reader.bars() == [0]
+
+    on_bench(reads)()
+
+
+def test_clocks_apart_by_as_much_as_a_bar_is_waited_for_block_entries() -> None:
+    """As shipped: else a bar would be asked for before it has ended, with entries allowed."""
+    assert read_settings([packaged_config_dir()], environ={}).settings.health.skew_ms_max < LATE_MS
+
+
 def test_history_that_cannot_be_read_is_an_error() -> None:
     async def reads(bench: Bench) -> None:
         bench.server.answers["GET /fapi/v1/klines"] = {"not": "rows"}
@@ -339,6 +440,106 @@ def test_frames_that_cannot_be_read_are_counted_and_harm_nothing() -> None:
         assert (reader.bars(), len(reader.quotes())) == ([0], 1)
 
     on_bench(breaks)()
+
+
+def final_frame(open_time_ms: int) -> dict[str, Any]:
+    return kline_frame(make_bars(open_time_ms, 1)[0])
+
+
+@pytest.mark.parametrize("off_ms", [MINUTE_MS, 1440 * MINUTE_MS, 30_000])
+def test_a_final_frame_that_cannot_be_one_is_left_and_the_bars_go_on(off_ms: int) -> None:
+    """Dated a minute ahead, a day ahead, between two bars; each of them twice."""
+
+    async def goes_wrong(bench: Bench) -> None:
+        reader = await opened(bench)
+        await close_bar(bench, 0)
+        for _ in range(2):
+            await bench.server.push("market", final_frame(START_MS + MINUTE_MS + off_ms))
+        for minute in range(1, 5):
+            await close_bar(bench, minute)
+        assert reader.bars() == [0, 1, 2, 3, 4]
+        assert bench.feed.unreadable == 2
+
+    on_bench(goes_wrong)()
+
+
+def test_a_row_of_rest_between_two_bars_is_left() -> None:
+    async def goes_wrong(bench: Bench) -> None:
+        reader = await opened(bench)
+        klines = bench.server.answers["GET /fapi/v1/klines"]
+
+        def shifted(params: dict[str, str]) -> list[Any]:
+            rows: list[Any] = klines(params)
+            return [[row[0] + 30_000, *row[1:]] for row in rows] + rows
+
+        bench.server.answers["GET /fapi/v1/klines"] = shifted
+        await bench.settle(70.0)
+        for minute in (1, 2):
+            await close_bar(bench, minute)
+        assert reader.bars() == [0, 1, 2]
+
+    on_bench(goes_wrong)()
+
+
+def test_a_clock_of_ours_that_is_slow_refuses_no_bars() -> None:
+    """40 s, more than half a bar: the quotes tell the venue's time."""
+
+    async def closes(bench: Bench) -> None:
+        on_a_clock_ahead(bench, -40_000)
+        reader = await opened(bench)
+        for minute in range(3):
+            due_ms = START_MS + (minute + 1) * MINUTE_MS
+            await bench.settle((due_ms - 1_000 - bench.clock.now_ms()) / 1000)
+            for number in range(2):
+                frame = quote_frame(bench.clock.now_ms() + number, 99.0, 101.0)
+                await bench.server.push("public", frame)
+            await close_bar(bench, minute)
+        assert reader.bars()[-3:] == [0, 1, 2]
+        assert bench.feed.unreadable == 0
+        assert reader.quotes()[-1].time_ms > START_MS + 2 * MINUTE_MS
+        await bench.feed.close()
+
+    on_bench(closes)()
+
+
+def test_a_quote_of_tomorrow_is_left_and_the_quotes_go_on() -> None:
+    async def goes_wrong(bench: Bench) -> None:
+        reader = await opened(bench)
+        await bench.server.push("public", quote_frame(START_MS + 1440 * MINUTE_MS, 1.0, 2.0))
+        await bench.server.push("public", quote_frame(START_MS + 10, 99.0, 101.0))
+        await bench.settle()
+        assert [each.bid for each in reader.quotes()] == [99.0]
+        assert bench.feed.unreadable == 1
+
+    on_bench(goes_wrong)()
+
+
+@pytest.mark.parametrize(("later_ms", "speed"), [(100, 1), (300_000, 1), (1_000, 60)])
+def test_quotes_that_agree_on_another_time_are_taken(later_ms: int, speed: int) -> None:
+    """Our clock is the one that is off, or the venue's in fast motion, and health has to see it."""
+    book = QuoteBook("BTCUSDT", MINUTE_MS)
+    with pytest.raises(ValueError, match="dated"):
+        book.add((100.0, 101.0, 1.0, 1.0, 90_000, 500))
+    time_ms = 90_000 + later_ms * speed
+    book.add((100.0, 101.0, 1.0, 1.0, time_ms, 500 + later_ms))
+    quote = book.take()
+    assert quote is not None
+    assert quote.time_ms == time_ms
+
+
+def test_quotes_and_means_go_on_after_two_of_tomorrow() -> None:
+    """The same frame twice is taken the second time, and the next one shows that it was wrong."""
+    book = QuoteBook("BTCUSDT", MINUTE_MS)
+    with pytest.raises(ValueError, match="dated"):
+        book.add((1.0, 2.0, 9.0, 9.0, 86_400_000, 500))
+    book.add((1.0, 2.0, 9.0, 9.0, 86_400_000, 500))
+    for minute in range(3):
+        book.add((100.0, 101.0, 1.0, 2.0, minute * MINUTE_MS + 600, minute * MINUTE_MS + 600))
+    quote = book.take()
+    assert quote is not None
+    assert quote.bid == 100.0
+    assert book.means(MINUTE_MS)[:2] == (1.0, 2.0)
+    assert book.means(2 * MINUTE_MS)[:2] == (1.0, 2.0)
 
 
 @on_bench
@@ -388,8 +589,6 @@ def test_items_end_with_close() -> None:
 
 def test_other_venues_have_no_feed_yet() -> None:
     async def asks(bench: Bench) -> None:
-        from tercel.adapters.ccxt.feed import CcxtFeed
-
         with pytest.raises(UserError, match="bybit"):
             CcxtFeed("bybit-linear", bench.feed._settings, bench.governor, bench.clock)
 
@@ -429,6 +628,26 @@ def test_the_line_knows_what_is_missing() -> None:
     assert line.missing(MINUTE_MS + 1500) == (0, MINUTE_MS)
     line.add(bar(3, 4 * MINUTE_MS))
     assert line.missing(4 * MINUTE_MS) == (0, 3 * MINUTE_MS)
+
+
+def test_bars_that_rest_passes_over_are_waited_for_2_seconds() -> None:
+    line = BarLine("BTCUSDT", MINUTE_MS, 0)
+    line.add(bar(3, 4 * MINUTE_MS))
+    line.add(bar(1, 4 * MINUTE_MS + 500))
+    line.note_rest(3 * MINUTE_MS)
     assert line.take(4 * MINUTE_MS + 1999) == []
-    assert minutes(line.take(4 * MINUTE_MS + 2000)) == [3]
-    assert line.given_up == 3
+    assert minutes(line.take(4 * MINUTE_MS + 2000)) == [1, 3]
+    assert line.trouble == ""
+
+
+def test_bars_of_which_rest_tells_nothing_are_waited_for_5_minutes() -> None:
+    """That REST knows minute 1 tells nothing of minute 2."""
+    line = BarLine("BTCUSDT", MINUTE_MS, 0)
+    for minute in (0, 1, 3):
+        line.add(bar(minute, 4 * MINUTE_MS))
+    line.note_rest(MINUTE_MS)
+    assert minutes(line.take(4 * MINUTE_MS)) == [0, 1]
+    assert "bars are missing" in line.trouble
+    assert line.take(9 * MINUTE_MS - 1) == []
+    assert minutes(line.take(9 * MINUTE_MS)) == [3]
+    assert "until a new start" in line.trouble

@@ -92,10 +92,28 @@ def quote_reader(
     return read
 
 
-async def read_history(
+async def read_closed(
+    link: Link, symbol: str, timeframe: str, start_ms: int, end_ms: int
+) -> tuple[Records, int | None]:
+    """(candles that open in `[start_ms, end_ms)` and are closed, open time of the one behind them).
+
+    Closed by the venue's own word: it has a candle that opened later. The last one it tells may
+    run, whatever our clock says (one that is 2 s ahead asks for a bar 1.5 s after its end, and the
+    bar has half a second to go), so one more is asked for, and the last is left to the next call.
+    None: the venue has nothing from `start_ms` on. Raises VenueError.
+    """
+    bar_ms = TIMEFRAME_MS[timeframe]
+    rows = await _read_candles(link, symbol, timeframe, start_ms, end_ms + bar_ms)
+    return rows[:-1], int(rows["open_time"][-1]) if len(rows) else None
+
+
+async def _read_candles(
     link: Link, symbol: str, timeframe: str, start_ms: int, end_ms: int
 ) -> Records:
-    """Candles that open in `[start_ms, end_ms)`, oldest first, page by page. Raises VenueError."""
+    """Candles that open in `[start_ms, end_ms)`, oldest first, page by page, also one that runs.
+
+    Raises VenueError.
+    """
     dialect = DIALECTS["binance-usdm"]
     bar_ms = TIMEFRAME_MS[timeframe]
     pages: list[Records] = []
