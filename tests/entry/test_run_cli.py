@@ -51,3 +51,13 @@ def test_a_replay_without_a_journal_leaves_nothing(run: Run, tmp_path: Path) -> 
     assert code == 0
     assert "tercel parity" not in text
     assert not (tmp_path / "session" / "journal.sqlite").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_played(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for place in ("--folder file", "--set journal.url=sqlite:///file/journal.sqlite"):
+        code, out, err = run(f"run --replay --strategy three_r --venue synthetic {place}")
+        assert (code, out) == (1, "")
+        assert "cannot be made" in err

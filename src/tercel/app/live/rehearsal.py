@@ -89,12 +89,15 @@ class Rehearsal:
             self._rows.extend(command.rows)
 
     async def play(self, replay: Replay, first: SessionRow, progress: Progress) -> Rehearsed:
-        """Every bar, then the backtest of the same. Raises StorageError, StrategyError."""
+        """The session's row, every bar, then the backtest of the same. A journal that cannot be
+        written is met before the first bar. Raises StorageError, StrategyError.
+        """
         specs = self._prepared.specs
         distinct = {id(spec.series.bars): len(spec.series.bars) for spec in specs}
         progress.start("replay", float(max(distinct.values())))
         minutes, end_ms = 0, 0
         self._rows.append(first)
+        await self._write()
         bar_seconds = replay.session.parts.plan.bar_ms / 1000.0
         pause = bar_seconds / self._pace.speed if self._pace.speed else 0.0
         for close_ms in replay.minutes():
