@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -179,13 +180,15 @@ def _in_folder(desk: Desk, folder: Path | None) -> Desk:
 
 async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool) -> Rehearsed:
     """Play the bars of the request, and trade them in a backtest."""
+    from tercel.adapters.control import replay_folder
     from tercel.app.live.rehearsal import Pace, Rehearsal
     from tercel.app.live.session_row import session_row
     from tercel.app.prepare import prepare
     from tercel.bootstrap.live import open_stores, replay_session, session_folder, session_id
 
     prepared = prepare(desk.store, desk.settings, request, desk.contexts)
-    state, journal = open_stores(desk.settings, session_folder(desk.settings))
+    folder = session_folder(desk.settings)
+    state, journal = open_stores(desk.settings, folder)
     console = terminal.console()
 
     def tell(trade: TradeRow) -> None:
@@ -196,7 +199,10 @@ async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool)
     )
     number = session_id(desk.clock.now_ms())
     replay = replay_session(desk.settings, prepared, number, rehearsal.told)
+    held = ExitStack()
     try:
+        if keeps and not desk.settings.journal.url:
+            held.enter_context(replay_folder(folder))
         # Dated as all else that a replay journals: by its bars.
         begins_ms = min(int(spec.series.bars["open_time"][0]) for spec in prepared.specs)
         first = session_row(replay.session, desk.settings, begins_ms)
@@ -212,6 +218,7 @@ async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool)
     finally:
         await journal.close()
         await state.close()
+        held.close()
 
 
 def trade_line(trade: TradeRow) -> str:
