@@ -106,3 +106,19 @@ def test_a_folder_that_cannot_be_locked_is_told(run: Run, tmp_path: Path) -> Non
     code, out, err = run(f"{REPLAY} --folder session")
     assert (code, out) == (1, "")
     assert "control.lock: cannot be locked" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("", "what was finished is kept"), (" --no-journal", "--no-journal keeps nothing")],
+)
+def test_ctrl_c_says_what_is_kept_of_a_replay(
+    run: Run, monkeypatch: pytest.MonkeyPatch, option: str, told: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tercel.app.live.rehearsal.simulate", interrupted)
+    code, _, err = run(f"{REPLAY}{option}")
+    assert (code, told in err) == (130, True)
+    assert err.count("interrupted") == 1

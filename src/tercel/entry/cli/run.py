@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.domain.errors import UserError
+from tercel.domain.errors import InterruptedWorkError, UserError
 from tercel.domain.times import format_time
 from tercel.entry.cli import options, terminal
 from tercel.entry.cli.desk import moment, open_desk, with_cash
@@ -111,7 +111,12 @@ def run(
             desk, parameters = open_desk(config, every, lake, progress)
             desk = _in_folder(desk, folder)
             request = asked.request(parameters)
-            found = asyncio.run(_replay(desk, request, speed or 0.0, keeps=journal))
+            try:
+                found = asyncio.run(_replay(desk, request, speed or 0.0, keeps=journal))
+            except KeyboardInterrupt:
+                if journal:
+                    raise
+                raise InterruptedWorkError("interrupted: --no-journal keeps nothing") from None
         _show(found)
         return
     asked.check_live(speed, venue_url)
