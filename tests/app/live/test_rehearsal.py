@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -125,6 +126,16 @@ async def test_bars_go_by_at_the_asked_pace(speed: float) -> None:
     assert done.is_equal
     assert len(journal.pages) == 9
     assert journal.pages[0] == [FIRST]
+
+
+async def test_without_a_journal_it_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tercel.app.live.rehearsal.BARS_AT_ONCE", 2)
+    desk = Desk()
+    playing = asyncio.create_task(desk.play())
+    asyncio.get_running_loop().call_soon(playing.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert desk.progress.done == 2.0
 
 
 async def test_without_a_pace_nobody_waits() -> None:

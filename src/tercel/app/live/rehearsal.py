@@ -18,6 +18,8 @@ from tercel.domain.results import BacktestResult
 
 ROWS_AT_ONCE = 5_000
 """Journal rows of one transaction."""
+BARS_AT_ONCE = 1_000
+"""Bars that are played before a cancellation is heard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +106,7 @@ class Rehearsal:
             end_ms = close_ms
             minutes += 1
             progress.advance()
-            await self._keep_up(pause)
+            await self._keep_up(pause, minutes)
         ended = replay.ended
         if ended is None:
             replay.finish()
@@ -116,12 +118,14 @@ class Rehearsal:
         trades = np.frombuffer(bytearray(b"".join(self._trades)), TRADE)
         return Rehearsed(minutes, trades, result, ended.why if ended else "")
 
-    async def _keep_up(self, pause: float) -> None:
+    async def _keep_up(self, pause: float, minutes: int) -> None:
         if pause > 0.0:
             await self._write()
             await self._pace.clock.sleep(pause)
         elif len(self._rows) >= ROWS_AT_ONCE:
             await self._write()
+        elif minutes % BARS_AT_ONCE == 0:
+            await self._pace.clock.sleep(0.0)  # without a journal nothing else lets Ctrl-C in
 
     async def _write(self) -> None:
         if self._journal is not None and self._rows:
