@@ -37,6 +37,17 @@ def test_a_mistake_is_one_line(run: Run, words: str, told: str) -> None:
     assert told in " ".join(text.split())
 
 
+def test_trading_without_ccxt_says_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_name: str) -> None:
+        raise ImportError
+
+    monkeypatch.setattr("tercel.adapters.ccxt.link.exchange_class", missing)
+    code, _, err = run("run --mode paper --folder session")
+    assert code == 2
+    assert err.startswith("error: trading needs the ccxt package; install it: `make live`")
+    assert err.count("\n") == 1
+
+
 def test_a_replay_equals_the_backtest_and_names_its_session(run: Run, tmp_path: Path) -> None:
     code, text, _ = run(f"{REPLAY} --folder {tmp_path / 'session'}")
     told = " ".join(text.split())
