@@ -34,7 +34,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
         (("--speed", "0"), "more than 0"),
         (("--symbols", " , "), "name at least one"),
         (("--host", "0.0.0.0"), "--allow-remote"),  # noqa: S104
-        (("--from", "yesterday"), "--from"),
+        (("--dates", "data", "--from", "yesterday"), "--from"),
+        (("--from", "1999-01-01"), "add --dates data, or play bars that you have with --data lake"),
         (("--data", "lake", "--venue", "moon"), "not one of binance-usdm"),
         (("--faults", "none.yaml"), "none.yaml"),
     ],

@@ -47,7 +47,11 @@ def venue(
     ] = "binance-usdm",
     start: Annotated[
         str | None,
-        typer.Option("--from", help="First minute played, UTC; default: a day into the data."),
+        typer.Option(
+            "--from",
+            help="First minute played, UTC; default: a day into the data. A synthetic market has "
+            "one with --dates data alone.",
+        ),
     ] = None,
     dates: Annotated[
         str,
@@ -93,6 +97,11 @@ def venue(
     from tercel.adapters.simulator.mounts.sockets import check_host
 
     _check(protocol, data, dates, speed)
+    if start is not None and (data, dates) == ("synthetic", "now"):
+        raise UserError(
+            f"--from {start}: a synthetic market that begins now has no other dates; add "
+            "--dates data, or play bars that you have with --data lake"
+        )
     if not 0 <= port <= PORT_MAX:
         raise UserError(f"--port {port}: use 0 to {PORT_MAX}")
     place = Place(check_host(host, may_be_public=allow_remote), port, speed)
