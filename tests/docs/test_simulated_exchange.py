@@ -32,4 +32,4 @@ def test_every_request_is_listed() -> None:
 
 def test_the_plan_that_is_shown_can_be_played() -> None:
     (block,) = page("docs/simulated-exchange.md").blocks("yaml")
-    assert len(check_plan(parse_plan(block)).faults) == 3
+    assert len(check_plan(parse_plan(block), ["BTCUSDT"]).faults) == 3

@@ -49,13 +49,30 @@ def test_what_cannot_be_is_one_line(
     assert len(printed.splitlines()) == 1
 
 
-def test_a_plan_with_a_fault_that_is_not_played(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "a plan without faults; they are a list, such as `faults: [{what: O1"),
+        ("seed: 7\nfaults: []", "a plan without faults"),
+        ("faults: [{what: P1, when: {nth: 1}}]", "fault 1: P1 (the client is killed) is not"),
+        (
+            "faults: [{what: O1, when: {nth: 1}, where: {endpoint: POST /fapi/v1/orderx}}]",
+            "fault 1: where: this venue has no endpoint 'POST /fapi/v1/orderx'; did you mean POST",
+        ),
+        (
+            "faults: [{what: O1, when: {nth: 1}, where: {symbol: BTCUSD}}]",
+            "fault 1: where: this venue has no symbol 'BTCUSD'; did you mean BTCUSDT?",
+        ),
+    ],
+)
+def test_a_plan_that_cannot_be_played_is_one_line_with_its_place(
+    text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text("faults: [{what: P1, when: {nth: 1}}]", encoding="utf-8")
+    plan.write_text(text, encoding="utf-8")
     code, printed = run(capsys, "--faults", str(plan))
-    assert (code, "kill the client" in printed) == (2, True)
+    assert (code, len(printed.splitlines())) == (2, 1)
+    assert printed.startswith(f"error: {plan}: {told}")
 
 
 def test_it_plays_bars_to_their_end_and_says_what_became_of_the_account(

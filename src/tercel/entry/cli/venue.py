@@ -91,8 +91,7 @@ def venue(
     tercel venue --faults plan.yaml --seed 7 --port 9200
     """
     from tercel import bootstrap
-    from tercel.adapters.simulator.binance.played import check_plan
-    from tercel.adapters.simulator.fault_files import read_plan
+    from tercel.adapters.simulator.binance.played import read_played
     from tercel.adapters.simulator.mounts.serving import Place
     from tercel.adapters.simulator.mounts.sockets import check_host
 
@@ -105,9 +104,9 @@ def venue(
     if not 0 <= port <= PORT_MAX:
         raise UserError(f"--port {port}: use 0 to {PORT_MAX}")
     place = Place(check_host(host, may_be_public=allow_remote), port, speed)
-    plan = check_plan(read_plan(faults)) if faults is not None else None
-    own = bootstrap.load_settings(config, settings or ()).with_lake(lake)
     names = _names(symbols)
+    plan = read_played(faults, names) if faults is not None else None
+    own = bootstrap.load_settings(config, settings or ()).with_lake(lake)
     series = (
         _from_lake(own, lake_venue, names, start)
         if data == "lake"
