@@ -33,3 +33,7 @@ def test_every_request_is_listed() -> None:
 def test_the_plan_that_is_shown_can_be_played() -> None:
     (block,) = page("docs/simulated-exchange.md").blocks("yaml")
     assert len(check_plan(parse_plan(block), ["BTCUSDT"]).faults) == 3
+
+
+def test_whose_time_a_plan_is_in_is_said() -> None:
+    assert "`after_ms`, `delay_ms` and `duration_ms` are venue's time" in TEXT

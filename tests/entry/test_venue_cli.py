@@ -49,6 +49,12 @@ def test_what_cannot_be_is_one_line(
     assert len(printed.splitlines()) == 1
 
 
+def test_the_help_says_whose_time_a_plan_is_in(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed = run(capsys, "--help")
+    words = [word for word in printed.split() if word != "│"]
+    assert (code, "venue's time: with --speed 30" in " ".join(words)) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
