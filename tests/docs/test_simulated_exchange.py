@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from tests.adapters.simulator.binance.trading import START_MS, venue_with
 from tests.docs.pages import page
 
 from tercel.adapters.simulator.binance.facade import ROUTES
@@ -28,6 +31,17 @@ def test_every_request_is_listed() -> None:
     listed = {(method, row.split("`")[1]) for row in rows for method in row.split("|")[2].split()}
     assert listed == set(ROUTES)
     assert [method for method in METHODS if f"`{method}`" not in TEXT] == []
+
+
+def test_what_is_said_not_to_be_there_is_not() -> None:
+    """Nine paths that users of the venue look for."""
+    [missing] = [part for part in TEXT.split("\n- ") if part.startswith("**Not there**")]
+    named = re.findall(r"`(/[^`]+)`", missing.split("\n\n")[0])
+    assert len(named) == 9
+    venue = venue_with().facade
+    for path in named:
+        reply = venue.handle_request("GET", path, "", {}, b"", START_MS)
+        assert (reply.status, b"-1131" in reply.body) == (404, True), path
 
 
 def test_the_plan_that_is_shown_can_be_played() -> None:
