@@ -34,7 +34,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
         (("--speed", "0"), "more than 0"),
         (("--symbols", " , "), "name at least one"),
         (("--host", "0.0.0.0"), "--allow-remote"),  # noqa: S104
-        (("--from", "yesterday"), "--from"),
+        (("--dates", "data", "--from", "yesterday"), "--from"),
+        (("--from", "1999-01-01"), "add --dates data, or play bars that you have with --data lake"),
         (("--data", "lake", "--venue", "moon"), "not one of binance-usdm"),
         (("--faults", "none.yaml"), "none.yaml"),
     ],
@@ -48,13 +49,36 @@ def test_what_cannot_be_is_one_line(
     assert len(printed.splitlines()) == 1
 
 
-def test_a_plan_with_a_fault_that_is_not_played(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_help_says_whose_time_a_plan_is_in(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed = run(capsys, "--help")
+    words = [word for word in printed.split() if word != "│"]
+    assert (code, "venue's time: with --speed 30" in " ".join(words)) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "a plan without faults; they are a list, such as `faults: [{what: O1"),
+        ("seed: 7\nfaults: []", "a plan without faults"),
+        ("faults: [{what: P1, when: {nth: 1}}]", "fault 1: P1 (the client is killed) is not"),
+        (
+            "faults: [{what: O1, when: {nth: 1}, where: {endpoint: POST /fapi/v1/orderx}}]",
+            "fault 1: where: this venue has no endpoint 'POST /fapi/v1/orderx'; did you mean POST",
+        ),
+        (
+            "faults: [{what: O1, when: {nth: 1}, where: {symbol: BTCUSD}}]",
+            "fault 1: where: this venue has no symbol 'BTCUSD'; did you mean BTCUSDT?",
+        ),
+    ],
+)
+def test_a_plan_that_cannot_be_played_is_one_line_with_its_place(
+    text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.yaml"
-    plan.write_text("faults: [{what: P1, when: {nth: 1}}]", encoding="utf-8")
+    plan.write_text(text, encoding="utf-8")
     code, printed = run(capsys, "--faults", str(plan))
-    assert (code, "kill the client" in printed) == (2, True)
+    assert (code, len(printed.splitlines())) == (2, 1)
+    assert printed.startswith(f"error: {plan}: {told}")
 
 
 def test_it_plays_bars_to_their_end_and_says_what_became_of_the_account(

@@ -42,16 +42,18 @@ def parse_requirement(line: str) -> Requirement:
     return Requirement(name[1] if name else text, tuple(bounds), extra[1] if extra else "")
 
 
-def install_hint(package: str) -> str:
-    """How to get the optional `package`, in a checkout and elsewhere."""
+def install_hint(package: str, verb: str = "") -> str:
+    """How to get the optional `package`, in a checkout and elsewhere; `verb` as in `extra_hint`."""
     [wanted] = [r for r in map(parse_requirement, declared_requirements()) if r.package == package]
-    return extra_hint(wanted)
+    return extra_hint(wanted, verb)
 
 
-def extra_hint(wanted: Requirement) -> str:
-    """The same for a requirement at hand. An extra has a verb in the Makefile, often its name."""
+def extra_hint(wanted: Requirement, verb: str = "") -> str:
+    """The same for a requirement at hand. An extra has a verb in the Makefile, often its name;
+    `verb` is another one that installs it together with what else is needed.
+    """
     named = shlex.quote(wanted.package + wanted.range)
-    verb = VERBS.get(wanted.extra, wanted.extra)
+    verb = verb or VERBS.get(wanted.extra, wanted.extra)
     return f"install it: `make {verb}` in Tercel's folder, or pip install {named}"
 
 

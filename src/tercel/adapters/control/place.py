@@ -1,8 +1,8 @@
 """Where the control socket of a session is, and whose folder that is.
 
-In `session.folder`: `control.sock`, and `control.lock`, which a running session keeps locked with
-its process id in it. The lock ends with the process, however it ends: a socket file beside a lock
-that nobody holds is a dead session's.
+In `session.folder`: `control.sock`, and `control.lock`, which a running session, or a replay that
+journals there, keeps locked with its process id in it. The lock ends with the process, however it
+ends: a socket file beside a lock that nobody holds is a dead session's.
 
 A socket's address has room for about a hundred bytes. Where the folder's path is longer, Linux
 reaches it through the number of the opened folder (`/proc/self/fd/7/control.sock`); elsewhere a
@@ -11,16 +11,17 @@ clear line asks for a shorter folder.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tercel.adapters.control.errors import SilentSessionError
-from tercel.app.live.private_files import FOLDER_OWNER_ONLY
+from tercel.adapters.control.errors import SessionRunsError, SilentSessionError
+from tercel.app.live.private_files import FOLDER_OWNER_ONLY, OWNER_ONLY, make_private
 from tercel.domain.errors import ConfigError, StorageError
 
 SOCKET_NAME = "control.sock"
@@ -56,6 +57,45 @@ def hold_folder(folder: Path) -> None:
             f"{folder}: others may write to it (mode {found.st_mode & 0o777:o}); run "
             f"`chmod 700 {folder}`, or choose another folder with --folder"
         )
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Inside no session starts in `folder`, which is there. Raises SessionRunsError where one runs
+    already, OSError.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    lock = os.open(folder / LOCK_NAME, flags, OWNER_ONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SessionRunsError(
+                f"{folder}: a session is already running here{process_of(folder)}; "
+                "`tercel status` shows it, --folder chooses another place"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def replay_folder(folder: Path) -> Iterator[None]:
+    """The folder of a replay, made and locked inside. It listens to nobody, so that others may
+    write to the folder. Raises SessionRunsError, StorageError.
+    """
+    with ExitStack() as held:
+        make_private(folder / LOCK_NAME)
+        try:
+            held.enter_context(lock_folder(folder))
+        except OSError as error:
+            what = f"{folder / LOCK_NAME}: cannot be locked: {error.strerror}"
+            raise StorageError(f"{what}; choose another folder with --folder") from error
+        except SessionRunsError as error:
+            raise SessionRunsError(f"{error}, --no-journal writes nothing there") from None
+        yield
 
 
 @contextmanager

@@ -7,22 +7,18 @@ tasks of its own, so that a busy session is heard as soon as its loop turns.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
 
 import structlog
 
-from tercel.adapters.control.errors import SessionRunsError
 from tercel.adapters.control.place import (
-    LOCK_NAME,
     SOCKET_NAME,
     hold_folder,
     is_owner,
+    lock_folder,
     owner_of_peer,
-    process_of,
     socket_address,
 )
 from tercel.app.live.control import REPLIES, REQUESTS, Ask, Reply
@@ -60,7 +56,7 @@ class ControlServer:
             return
         hold_folder(self.folder)
         try:
-            self._lock()
+            self._held.enter_context(lock_folder(self.folder))
             self._listen()
         except OSError as error:
             self._held.close()
@@ -88,21 +84,6 @@ class ControlServer:
         await end_tasks(self._tasks)
         self._held.close()
         self._listening = None
-
-    def _lock(self) -> None:
-        path = self.folder / LOCK_NAME
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        lock = os.open(path, flags, OWNER_ONLY)
-        self._held.callback(os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SessionRunsError(
-                f"{self.folder}: a session is already running here{process_of(self.folder)}; "
-                "`tercel status` shows it, --folder chooses another place"
-            ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
 
     def _listen(self) -> None:
         """The lock is ours: a socket file that is there belongs to nobody any more."""

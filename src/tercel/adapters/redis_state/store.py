@@ -2,7 +2,8 @@
 
 A write is one script that sets the keys that changed, a read one MGET: both are of one moment. How
 durable it is, the server decides: `appendonly yes` and `appendfsync always` for what an SQLite file
-gives. A server that keeps nothing, or evicts keys, is named in a warning when it is first used.
+gives. A server that keeps nothing, or evicts keys, is told with what is read, and a session that
+begins to keep its state there is warned in its log.
 """
 
 from __future__ import annotations
@@ -140,14 +141,18 @@ class RedisStateStore:
                 f"{self.place}: Redis loses the state when it is started again; "
                 "`CONFIG SET appendonly yes` keeps it on a disk"
             )
-            log.warning("state_not_durable", store=self.place, wanted="appendonly yes")
+            self._warn("state_not_durable", "appendonly yes")
         if told.get("maxmemory_policy", "noeviction") != "noeviction":
             found.append(
                 f"{self.place}: Redis may throw the state away when its memory is full; "
                 "`CONFIG SET maxmemory-policy noeviction` keeps it"
             )
-            log.warning("state_may_be_evicted", store=self.place, wanted="noeviction")
+            self._warn("state_may_be_evicted", "noeviction")
         self._notices = tuple(found)
+
+    def _warn(self, event: str, wanted: str) -> None:
+        if self._holder is not None:  # whoever only looks keeps nothing there
+            log.warning(event, store=self.place, wanted=wanted)
 
     async def _asked(self, answer: Any) -> Any:
         return await asked(answer, self.place)

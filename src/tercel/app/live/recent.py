@@ -19,6 +19,7 @@ from tercel.app.live.status_records import (
     DecisionStatus,
     OutageStatus,
     TradeStatus,
+    plain_quantity,
 )
 from tercel.domain.commands import Command, Level, WriteJournal
 from tercel.domain.events import BarsClosed, Event, MarketView
@@ -124,7 +125,7 @@ class Recent:
                 strategy=row.strategy,
                 symbol=row.symbol,
                 direction=SIDES[row.side],
-                quantity=row.quantity,
+                quantity=plain_quantity(row.quantity),
                 entry_price=row.entry_price,
                 exit_price=row.exit_price,
                 gross_quote=row.gross_quote,

@@ -18,6 +18,8 @@ from tercel.domain.results import BacktestResult
 
 ROWS_AT_ONCE = 5_000
 """Journal rows of one transaction."""
+BARS_AT_ONCE = 1_000
+"""Bars that are played before a cancellation is heard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,19 +91,22 @@ class Rehearsal:
             self._rows.extend(command.rows)
 
     async def play(self, replay: Replay, first: SessionRow, progress: Progress) -> Rehearsed:
-        """Every bar, then the backtest of the same. Raises StorageError, StrategyError."""
+        """The session's row, every bar, then the backtest of the same. A journal that cannot be
+        written is met before the first bar. Raises StorageError, StrategyError.
+        """
         specs = self._prepared.specs
         distinct = {id(spec.series.bars): len(spec.series.bars) for spec in specs}
         progress.start("replay", float(max(distinct.values())))
         minutes, end_ms = 0, 0
         self._rows.append(first)
+        await self._write()
         bar_seconds = replay.session.parts.plan.bar_ms / 1000.0
         pause = bar_seconds / self._pace.speed if self._pace.speed else 0.0
         for close_ms in replay.minutes():
             end_ms = close_ms
             minutes += 1
             progress.advance()
-            await self._keep_up(pause)
+            await self._keep_up(pause, minutes)
         ended = replay.ended
         if ended is None:
             replay.finish()
@@ -113,12 +118,14 @@ class Rehearsal:
         trades = np.frombuffer(bytearray(b"".join(self._trades)), TRADE)
         return Rehearsed(minutes, trades, result, ended.why if ended else "")
 
-    async def _keep_up(self, pause: float) -> None:
+    async def _keep_up(self, pause: float, minutes: int) -> None:
         if pause > 0.0:
             await self._write()
             await self._pace.clock.sleep(pause)
         elif len(self._rows) >= ROWS_AT_ONCE:
             await self._write()
+        elif minutes % BARS_AT_ONCE == 0:
+            await self._pace.clock.sleep(0.0)  # without a journal nothing else lets Ctrl-C in
 
     async def _write(self) -> None:
         if self._journal is not None and self._rows:

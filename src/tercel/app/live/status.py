@@ -30,6 +30,7 @@ from tercel.app.live.status_records import (
     PositionStatus,
     RefusalCount,
     SessionStatus,
+    plain_quantity,
 )
 from tercel.app.live.working import STRAY_STREAM, WorkingOrder
 from tercel.core import breakers as core_breakers
@@ -175,7 +176,7 @@ def positions_of(session: Session) -> Iterator[PositionStatus]:
             strategy=parts.plan.streams[k].label.strategy,
             symbol=parts.symbol_of(k),
             direction="long" if side > 0 else "short",
-            quantity=quantity,
+            quantity=plain_quantity(quantity),
             tick_size=float(stream.instrument.tick_size),
             entry_time_ms=int(position.filled_time),
             entry_price=float(position.entry_price),
@@ -224,8 +225,8 @@ def _order(session: Session, order: WorkingOrder) -> OrderStatusNow:
         side="buy" if request.side > 0 else "sell",
         kind=OrderKind(request.kind).name.lower(),
         phase=order.phase.value,
-        quantity=request.quantity,
-        left=order.left,
+        quantity=plain_quantity(request.quantity),
+        left=plain_quantity(order.left),
         tick_size=session.parts.desk.ticks[traded_by[0]] if traded_by else 0.0,
         price=request.price,
         trigger_price=request.trigger_price,
@@ -278,7 +279,7 @@ def kept_status_of(state: SessionState) -> KeptStatus:
                 symbol=each.symbol,
                 strategy=each.strategy,
                 direction=each.direction,
-                quantity=each.position_size,
+                quantity=plain_quantity(each.position_size),
                 tick_size=ticks.get((each.strategy, each.symbol), 0.0),
                 entry_time_ms=each.entry_time_utc,
                 entry_price=each.entry_price,

@@ -16,6 +16,13 @@ from tercel.domain.errors import DataError
 _Kind = TypeVar("_Kind")
 
 
+def plain_quantity(quantity: float) -> float:
+    """`quantity` without what adding up fills leaves behind its last digit: 0.6030000000000001 is
+    0.603. Twelve digits are more than any lot has.
+    """
+    return float(f"{quantity:.12g}")
+
+
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
     """The money: what was realised, and what is open at the last marks."""

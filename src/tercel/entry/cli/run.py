@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercel.domain.errors import UserError
+from tercel.domain.errors import InterruptedWorkError, UserError
 from tercel.domain.times import format_time
 from tercel.entry.cli import options, terminal
 from tercel.entry.cli.desk import moment, open_desk, with_cash
@@ -110,7 +111,12 @@ def run(
             desk, parameters = open_desk(config, every, lake, progress)
             desk = _in_folder(desk, folder)
             request = asked.request(parameters)
-            found = asyncio.run(_replay(desk, request, speed or 0.0, keeps=journal))
+            try:
+                found = asyncio.run(_replay(desk, request, speed or 0.0, keeps=journal))
+            except KeyboardInterrupt:
+                if journal:
+                    raise
+                raise InterruptedWorkError("interrupted: --no-journal keeps nothing") from None
         _show(found)
         return
     asked.check_live(speed, venue_url)
@@ -179,13 +185,15 @@ def _in_folder(desk: Desk, folder: Path | None) -> Desk:
 
 async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool) -> Rehearsed:
     """Play the bars of the request, and trade them in a backtest."""
+    from tercel.adapters.control import replay_folder
     from tercel.app.live.rehearsal import Pace, Rehearsal
     from tercel.app.live.session_row import session_row
     from tercel.app.prepare import prepare
     from tercel.bootstrap.live import open_stores, replay_session, session_folder, session_id
 
     prepared = prepare(desk.store, desk.settings, request, desk.contexts)
-    state, journal = open_stores(desk.settings, session_folder(desk.settings))
+    folder = session_folder(desk.settings)
+    state, journal = open_stores(desk.settings, folder)
     console = terminal.console()
 
     def tell(trade: TradeRow) -> None:
@@ -196,7 +204,10 @@ async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool)
     )
     number = session_id(desk.clock.now_ms())
     replay = replay_session(desk.settings, prepared, number, rehearsal.told)
+    held = ExitStack()
     try:
+        if keeps and not desk.settings.journal.url:
+            held.enter_context(replay_folder(folder))
         # Dated as all else that a replay journals: by its bars.
         begins_ms = min(int(spec.series.bars["open_time"][0]) for spec in prepared.specs)
         first = session_row(replay.session, desk.settings, begins_ms)
@@ -212,6 +223,7 @@ async def _replay(desk: Desk, request: RunRequest, speed: float, *, keeps: bool)
     finally:
         await journal.close()
         await state.close()
+        held.close()
 
 
 def trade_line(trade: TradeRow) -> str:

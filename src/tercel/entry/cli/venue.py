@@ -47,7 +47,11 @@ def venue(
     ] = "binance-usdm",
     start: Annotated[
         str | None,
-        typer.Option("--from", help="First minute played, UTC; default: a day into the data."),
+        typer.Option(
+            "--from",
+            help="First minute played, UTC; default: a day into the data. A synthetic market has "
+            "one with --dates data alone.",
+        ),
     ] = None,
     dates: Annotated[
         str,
@@ -63,7 +67,11 @@ def venue(
         bool, typer.Option("--allow-remote", help="Listen where other machines can reach it.")
     ] = False,
     faults: Annotated[
-        Path | None, typer.Option(help="A YAML file that says what goes wrong, and when.")
+        Path | None,
+        typer.Option(
+            help="A YAML file that says what goes wrong, and when. Its times, such as delay_ms, "
+            "are venue's time: with --speed 30, 40000 ms are over in 1.3 s."
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Decides the market inside the bars, the ids and the keys.")
@@ -87,18 +95,22 @@ def venue(
     tercel venue --faults plan.yaml --seed 7 --port 9200
     """
     from tercel import bootstrap
-    from tercel.adapters.simulator.binance.played import check_plan
-    from tercel.adapters.simulator.fault_files import read_plan
+    from tercel.adapters.simulator.binance.played import read_played
     from tercel.adapters.simulator.mounts.serving import Place
     from tercel.adapters.simulator.mounts.sockets import check_host
 
     _check(protocol, data, dates, speed)
+    if start is not None and (data, dates) == ("synthetic", "now"):
+        raise UserError(
+            f"--from {start}: a synthetic market that begins now has no other dates; add "
+            "--dates data, or play bars that you have with --data lake"
+        )
     if not 0 <= port <= PORT_MAX:
         raise UserError(f"--port {port}: use 0 to {PORT_MAX}")
     place = Place(check_host(host, may_be_public=allow_remote), port, speed)
-    plan = check_plan(read_plan(faults)) if faults is not None else None
-    own = bootstrap.load_settings(config, settings or ()).with_lake(lake)
     names = _names(symbols)
+    plan = read_played(faults, names) if faults is not None else None
+    own = bootstrap.load_settings(config, settings or ()).with_lake(lake)
     series = (
         _from_lake(own, lake_venue, names, start)
         if data == "lake"

@@ -17,11 +17,15 @@ from tests.adapters.simulator.binance.trading import (
     venue_with,
 )
 
+from tercel.adapters.simulator.binance.facade import ROUTES
 from tercel.adapters.simulator.binance.played import NOT_PLAYED, PLAYED, check_plan
+from tercel.adapters.simulator.binance.routes import Route
 from tercel.adapters.simulator.binance.wire import Breakage, RefusalError
+from tercel.adapters.simulator.binance.ws_api import METHODS
 from tercel.adapters.simulator.faults import Fault, FaultCode, FaultPlan, When, Where, drawn_plan
 from tercel.domain.errors import UserError
 
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
 MOUNTS_PLAY = (FaultCode.T1,)
 """Asked for by whoever accepts connections."""
 
@@ -29,6 +33,11 @@ MOUNTS_PLAY = (FaultCode.T1,)
 def with_fault(code: FaultCode, **figures: float) -> Trader:
     """A trader on a venue with one fault, at its first occasion."""
     return Trader(venue_with(Fault(code, When(nth=1), figures=figures)))
+
+
+def at(where: Where) -> FaultPlan:
+    """A plan of one fault there."""
+    return FaultPlan((Fault(FaultCode.T3, When(nth=1), where),))
 
 
 def hits(trader: Trader) -> int:
@@ -100,8 +109,44 @@ def test_a_day_without_faults_has_none() -> None:
 def test_what_is_not_played_is_said() -> None:
     assert set(PLAYED) | set(NOT_PLAYED) == set(FaultCode)
     for code in NOT_PLAYED:
-        with pytest.raises(UserError, match=f"fault {code} .* is not injected"):
-            check_plan(FaultPlan((fault(code),)))
+        with pytest.raises(UserError, match=rf"^fault 2: {code} .* is not injected"):
+            check_plan(FaultPlan((fault(FaultCode.O1), fault(code))), SYMBOLS)
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (
+            Where("POST /fapi/v1/orderx"),
+            "has no endpoint 'POST /fapi/v1/orderx'; did you mean POST /fapi/v1/order",
+        ),
+        (Where("POST /fapi/v1/klines"), "'POST /fapi/v1/klines'; did you mean GET /fapi/v1/klines"),
+        (Where("PATCH /"), "has no endpoint 'PATCH /'; see docs/simulated-exchange.md"),
+        (Where(symbol="BTCUSD"), "has no symbol 'BTCUSD'; did you mean BTCUSDT?"),
+        (Where(symbol="btcusdt"), "has no symbol 'btcusdt'; did you mean BTCUSDT?"),
+        (Where(symbol="XRP"), "has no symbol 'XRP'; --symbols are BTCUSDT, ETHUSDT"),
+    ],
+)
+def test_a_fault_where_nothing_ever_happens_is_refused(where: Where, told: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_plan(at(where), SYMBOLS)
+    assert str(error.value).startswith("fault 1: where: this venue")
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("endpoint", ["", "GET", "POST /fapi", "DELETE /fapi/v1/o", "CONNECT /"])
+@pytest.mark.parametrize("stream", ["", "market", "private/ORDER_TRADE_UPDATE", "@kline_"])
+def test_a_fault_may_name_the_beginning_of_an_endpoint_and_any_stream(
+    endpoint: str, stream: str
+) -> None:
+    plan = at(Where(endpoint, stream, "ETHUSDT"))
+    assert check_plan(plan, SYMBOLS) == plan
+
+
+@pytest.mark.parametrize("route", [*ROUTES.values(), *METHODS.values()])
+def test_a_fault_may_name_whatever_can_be_asked(route: Route) -> None:
+    plan = at(Where(route.endpoint))
+    assert check_plan(plan, SYMBOLS) == plan
 
 
 # --- requests ---
