@@ -25,6 +25,19 @@ KILL_HALTS = (Refusal.KILL_24H, Refusal.KILL_SESSION, Refusal.EQUITY_EXHAUSTED)
 REARM = "`tercel kill --rearm` ends it, then `tercel automation on`"
 
 
+def kill_halt(parts: SessionParts) -> Refusal:
+    """Which kill switch of its own has stopped the account, NONE: none has.
+
+    One that goes on by itself is that of a backtest, and so is a replay's: there the core closes at
+    each stream's next bar, and nothing here may be ahead of it.
+    """
+    account = parts.desk.account
+    halted = Refusal.EQUITY_EXHAUSTED if account.exhausted else Refusal(int(account.halted))
+    if halted not in KILL_HALTS or parts.rules.is_exact:
+        return Refusal.NONE
+    return Refusal.NONE if int(account.limits.resume_after_ms) > 0 else halted
+
+
 def positions_told(parts: SessionParts) -> str:
     """Every open position and whether its stop rests, in words; empty: there is none.
 
@@ -78,6 +91,8 @@ class Operator:
         """A kill is under way: not everything is verified to be closed."""
         self._kill_is_verified = False
         """One was seen through, and the switch has been latched since."""
+        self._is_met = not parts.rules.reads_venue
+        """Whether the venue has said what is open: before, nothing is closed."""
         self._at_rest_ms = 0
         """Since when nothing is held and no order rests or is on its way, while the switch is
         latched; 0: something is.
@@ -169,6 +184,7 @@ class Operator:
             closing = stream.orders[Slot.CLOSE].status != OrderStatus.EMPTY
             if stream.position.quantity > 0.0 and not closing:
                 self._execution.ask_close(k, reason)
+                self._parts.changed = True
 
     def _flatten(self) -> None:
         """The data ends: what is still being closed is closed by that, whatever it was asked for
@@ -222,11 +238,23 @@ class Operator:
         parts = self._parts
         parts.recorder.breaker(parts.now, refusal, "halted")
         parts.changed = True
+        self._close_halted()
         self._execution.sync_busy()
         if refusal in KILL_HALTS and int(parts.desk.account.limits.resume_after_ms) == 0:
             parts.flags.automation = False
         level = Level.CRITICAL if refusal in KILL_HALTS else Level.WARNING
         parts.alert(level, AlertCode.CIRCUIT_BREAKER_TRIGGERED, refusal.name.lower())
+
+    def _close_halted(self) -> None:
+        """A kill switch of the account's own closes at once, also what has no bar: a feed that is
+        gone must not keep a position open. What fills after it is closed as well.
+        """
+        if not self._is_met or self._parts.desk.is_flat():
+            return
+        if halted := kill_halt(self._parts):
+            is_ruin = halted is Refusal.EQUITY_EXHAUSTED
+            reason = ExitReason.EQUITY_EXHAUSTED if is_ruin else ExitReason.KILL_SWITCH
+            self._close_all(reason, halted)
 
     def _rearm(self, origin: str) -> None:
         parts = self._parts
@@ -235,6 +263,13 @@ class Operator:
                 Level.WARNING,
                 AlertCode.REFUSED_OPERATION,
                 "the kill switch is still closing positions",
+            )
+            return
+        if (halt := kill_halt(parts)) and (not parts.desk.is_flat() or parts.orders.live()):
+            parts.alert(
+                Level.WARNING,
+                AlertCode.REFUSED_OPERATION,
+                f"{halt.name.lower()} is still closing positions",
             )
             return
         parts.flags.kill_latched = ""
@@ -252,6 +287,7 @@ class Operator:
         """The venue was read: it verifies a kill under way, unless it was asked while an order was
         on its way, which such a picture may not have yet.
         """
+        self._is_met = self._is_met or not self._recovery.refusal
         if not self._kill_is_open or not self._parts.desk.is_flat():
             return
         is_clean = self._recovery.flatten_strays(snapshot)
@@ -282,6 +318,7 @@ class Operator:
             self._note_cool_downs()
         if parts.flags.kill_latched:
             self._go_on_with_kill()
+        self._close_halted()
         if self._recovery.wallet.is_due() and self._may_read():
             parts.read_venue()
         if not self._stop_ms or self._ended:

@@ -1,0 +1,102 @@
+"""Kill switches, the operator's and the account's own: what they close, and who waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.app.live.scenes import MINUTE, Cast, Scene, refused, settings
+from tests.desk import Ask
+
+from tercel.app.live.alerts import AlertCode
+from tercel.core.codes import ExitReason, Refusal, Slot
+from tercel.domain.commands import PlaceOrder
+from tercel.domain.events import Event, Fault, Operation
+
+HOLD = Ask(stop=30.0)
+
+# --- the account's own kill switches --------------------------------------------------------------
+
+KILLED_BY_24H = {"loss_24h_fraction_max": 0.0005}
+"""Of 10,000: a loss of 5 quote."""
+PAIR = Cast(("BTCUSDT", "ETHUSDT"), (0, 1), limits=KILLED_BY_24H)
+
+
+def halted_by(scene: Scene) -> Refusal:
+    return Refusal(int(scene.session.parts.desk.account.halted))
+
+
+def pair(cast: Cast = PAIR) -> Scene:
+    """A position in each of two symbols."""
+    scene = Scene(cast)
+    scene.bar()
+    scene.bar(ask={0: HOLD, 1: HOLD})
+    return scene
+
+
+def test_a_kill_switch_of_the_account_closes_what_has_no_bar_too() -> None:
+    """BTC's bar trips it while ETH's feed is dead: ETH would be held for ever."""
+    scene = pair()
+    scene.venue.prices["BTCUSDT"] = 94.0
+    log = scene.bar(close=94.0, rows=[0])
+    assert halted_by(scene) is Refusal.KILL_24H
+    closes = scene.placed(Slot.CLOSE, log)
+    assert [(order.symbol, order.reason) for order in closes] == [
+        ("BTCUSDT", ExitReason.KILL_SWITCH),
+        ("ETHUSDT", ExitReason.KILL_SWITCH),
+    ]
+    assert (scene.at("BTCUSDT"), scene.at("ETHUSDT")) == (0.0, 0.0)
+    assert scene.venue.resting() == []
+    scene.check_agreement()
+
+
+def test_a_kill_switch_that_the_end_of_a_close_finds_waits_for_no_bar() -> None:
+    """An entry is filled far from its bar, between two decisions: a whole bar is too long."""
+    scene = Scene(Cast(limits=KILLED_BY_24H))
+    scene.bar()
+    scene.venue.prices["BTCUSDT"] = 108.0
+    scene.script.asks[0, scene.minute] = HOLD
+    found: Event | None = scene.bars_event(scene.minute, 100.0)
+    while found is not None:
+        for command in scene.session.handle(found):
+            if isinstance(command, PlaceOrder):
+                scene.venue.take(command, scene.now)
+        news = scene.venue.news  # the fill, before the close ends
+        found = news.popleft() if news else scene.session.next_turn()
+    scene.settle()
+    assert halted_by(scene) is Refusal.KILL_24H
+    assert scene.at() == scene.held() == 0.0
+
+
+def test_an_account_that_goes_on_by_itself_closes_as_a_backtest_does() -> None:
+    """At each stream's next bar: a replay has to be equal to the backtest."""
+    scene = pair(replace(PAIR, limits={**KILLED_BY_24H, "resume_after_ms": 60 * MINUTE}))
+    scene.bar(close=94.0, rows=[0])
+    assert (scene.held(0), scene.held(1)) == (0.0, 1.0)
+    scene.bar()
+    assert scene.held(1) == 0.0
+
+
+def test_a_kill_switch_of_the_account_goes_on_after_a_restart_once_the_venue_was_met() -> None:
+    scene = pair()
+    scene.is_apart = True
+    scene.bar(close=94.0, rows=[0])
+    scene.venue.script("read", refused(), times=2)
+    again = scene.restart()
+    assert again.placed() == [], "nobody knows yet what is open"
+    again.wait(settings().session.unknown_ms_max + 4_000)
+    assert (again.at("BTCUSDT"), again.at("ETHUSDT")) == (0.0, 0.0)
+    again.check_agreement()
+
+
+def test_rearm_is_refused_while_the_account_is_still_being_closed() -> None:
+    """It would lift what closes the positions, and leave them."""
+    scene = pair()
+    scene.venue.script("place", refused(Fault.BUSY, -1008), Slot.CLOSE, times=4)
+    scene.bar(close=94.0)
+    scene.ask(Operation.REARM)
+    [told] = scene.alerts(AlertCode.REFUSED_OPERATION)
+    assert told.text == "kill_24h is still closing positions"
+    scene.wait(5_000)
+    assert (scene.at("BTCUSDT"), scene.at("ETHUSDT")) == (0.0, 0.0)
+    scene.ask(Operation.REARM)
+    assert halted_by(scene) is Refusal.NONE
