@@ -9,9 +9,12 @@ from tests.desk import Ask
 
 from tercel.app.live.alerts import AlertCode
 from tercel.core.codes import ExitReason, Refusal, Slot
+from tercel.core.plan import TradePlan
 from tercel.domain.commands import PlaceOrder
 from tercel.domain.events import Event, Fault, Operation
+from tercel.domain.journal import RefusalRow
 
+LIMIT = Cast(plan=TradePlan(entry="limit", entry_wait_bars=10))
 HOLD = Ask(stop=30.0)
 
 # --- the account's own kill switches --------------------------------------------------------------
@@ -100,3 +103,35 @@ def test_rearm_is_refused_while_the_account_is_still_being_closed() -> None:
     assert (scene.at("BTCUSDT"), scene.at("ETHUSDT")) == (0.0, 0.0)
     scene.ask(Operation.REARM)
     assert halted_by(scene) is Refusal.NONE
+
+
+def test_a_stopped_account_that_is_started_with_automation_stays_off_after_rearm() -> None:
+    """A rearm says that automation is off: so it has to be."""
+    scene = pair()
+    scene.bar(close=94.0)
+    again = scene.restart(automation_at_start=True)
+    assert not again.session.parts.flags.automation
+    again.ask(Operation.REARM)
+    [told] = again.alerts(AlertCode.KILL_REARMED)
+    assert told.text.endswith("automation is off")
+    again.bar(ask=Ask())
+    assert again.placed(Slot.ENTRY) == []
+    again.ask(Operation.AUTOMATION_ON)
+    again.enter()
+
+
+def test_a_rearm_of_nothing_switches_automation_off_as_it_says() -> None:
+    scene = Scene(LIMIT)
+    scene.bar(ask=Ask())
+    scene.ask(Operation.REARM)
+    assert not scene.session.parts.flags.automation
+    assert scene.venue.resting() == []
+    scene.bar(ask=Ask())
+    assert [row.refusal for row in scene.rows(RefusalRow)] == ["automation_off"]
+
+
+def test_a_pause_of_the_account_leaves_automation_as_it_is_said_at_the_start() -> None:
+    scene = Scene(Cast(limits={"daily_loss_fraction_max": 0.0005})).enter(HOLD)
+    scene.bar(close=94.0)
+    assert halted_by(scene) is Refusal.DAILY_LOSS
+    assert scene.restart(automation_at_start=True).session.parts.flags.automation

@@ -273,6 +273,8 @@ class Operator:
             )
             return
         parts.flags.kill_latched = ""
+        parts.flags.automation = False
+        self._withdraw_entries(Refusal.AUTOMATION_OFF)
         self._kill_is_verified, self._at_rest_ms = False, 0
         lifted = ""
         if halted := int(parts.desk.account.halted):

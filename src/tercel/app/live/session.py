@@ -26,7 +26,7 @@ from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
 from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
 from tercel.app.live.objections import KNOWN_NOTHING, Objections
-from tercel.app.live.operator import Operator, entries_told, positions_told
+from tercel.app.live.operator import Operator, entries_told, kill_halt, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
@@ -441,7 +441,7 @@ class Session:
                 "watched; `tercel automation on` (or --automation at the start) trades them"
             )
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
-        if state.kill_latched:
+        if state.kill_latched or kill_halt(parts):
             flags.automation = False  # once it is armed again, somebody has to switch it on
         held = parts.desk.streams["position"]["quantity"] > 0.0
         self._suspended = {int(k) for k in np.flatnonzero(held)}
