@@ -17,6 +17,46 @@ from tercel.domain.journal import RefusalRow
 LIMIT = Cast(plan=TradePlan(entry="limit", entry_wait_bars=10))
 HOLD = Ask(stop=30.0)
 
+
+def test_rearm_is_refused_before_the_venue_was_met() -> None:
+    """Whoever starts after a crash in the middle of a kill must not lose what is left of it."""
+    scene = Scene().enter()
+    scene.is_apart = True
+    scene.ask(Operation.KILL)
+    scene.venue.news.clear()
+    again = Scene(scene.cast, scene.venue, scene.state, begin=False, now=scene.now + 1_000)
+    again.ask(Operation.REARM)
+    [told] = again.alerts(AlertCode.REFUSED_OPERATION)
+    assert told.text.startswith("the kill is not verified")
+    again.wait(settings().session.unknown_ms_max + 4_000)
+    assert again.at() == again.held() == 0.0
+    assert len(again.alerts(AlertCode.KILL_VERIFIED)) == 1
+    again.ask(Operation.REARM)
+    assert not again.session.parts.flags.kill_latched
+
+
+def test_rearm_is_refused_while_the_venue_does_not_say_that_nothing_is_open() -> None:
+    scene = Scene().enter()
+    scene.ask(Operation.KILL)
+    scene.venue.script("read", refused(), times=6)
+    scene.wait(1_500)
+    assert scene.held() == 0.0
+    scene.ask(Operation.REARM)
+    assert scene.session.parts.flags.kill_latched
+    scene.wait(15_000)
+    scene.ask(Operation.REARM)
+    assert not scene.session.parts.flags.kill_latched
+
+
+def test_a_latch_is_seen_through_where_no_venue_is_read() -> None:
+    scene = Scene(reads_venue=False)
+    scene.ask(Operation.KILL)
+    again = scene.restart(reads_venue=False)
+    assert len(again.alerts(AlertCode.KILL_VERIFIED)) == 1
+    again.ask(Operation.REARM)
+    assert not again.session.parts.flags.kill_latched
+
+
 # --- the account's own kill switches --------------------------------------------------------------
 
 KILLED_BY_24H = {"loss_24h_fraction_max": 0.0005}

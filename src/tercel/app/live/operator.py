@@ -215,6 +215,8 @@ class Operator:
     def _go_on_with_kill(self) -> None:
         """Close what is there, and ask the venue once nothing is known to be."""
         parts = self._parts
+        if not (self._kill_is_open or self._kill_is_verified or parts.rules.reads_venue):
+            self.see_kill_through()  # no reading of a start does
         if self._kill_is_verified and not parts.desk.is_flat():
             self._begin_kill()
             told = "something filled after the kill was verified: it is closed, too"
@@ -258,19 +260,8 @@ class Operator:
 
     def _rearm(self, origin: str) -> None:
         parts = self._parts
-        if self._kill_is_open:
-            parts.alert(
-                Level.WARNING,
-                AlertCode.REFUSED_OPERATION,
-                "the kill switch is still closing positions",
-            )
-            return
-        if (halt := kill_halt(parts)) and (not parts.desk.is_flat() or parts.orders.live()):
-            parts.alert(
-                Level.WARNING,
-                AlertCode.REFUSED_OPERATION,
-                f"{halt.name.lower()} is still closing positions",
-            )
+        if why := self._unfinished():
+            parts.alert(Level.WARNING, AlertCode.REFUSED_OPERATION, why)
             return
         parts.flags.kill_latched = ""
         parts.flags.automation = False
@@ -284,6 +275,21 @@ class Operator:
         parts.alert(
             Level.WARNING, AlertCode.KILL_REARMED, f"asked by {origin}; {lifted}automation is off"
         )
+
+    def _unfinished(self) -> str:
+        """What of a kill is not done, in words; empty: there is none, or it is."""
+        parts = self._parts
+        is_open = not parts.desk.is_flat() or bool(parts.orders.live())
+        if parts.flags.kill_latched and not self._kill_is_verified:
+            if self._kill_is_open and is_open:
+                return "the kill switch is still closing positions"
+            return "the kill is not verified: the venue has not said yet that nothing is open"
+        if halted := kill_halt(parts):
+            if not self._is_met:
+                return f"{halted.name.lower()}: the venue has not said yet what is open"
+            if is_open:
+                return f"{halted.name.lower()} is still closing positions"
+        return ""
 
     def on_snapshot(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
         """The venue was read: it verifies a kill under way, unless it was asked while an order was
