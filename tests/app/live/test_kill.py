@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.app.live.scenes import MINUTE, Cast, Scene, refused, settings
+from tests.app.live.scenes import FOR_EVER, MINUTE, Cast, Scene, refused, settings
 from tests.desk import Ask
 
 from tercel.app.live.alerts import AlertCode
 from tercel.core.codes import ExitReason, Refusal, Slot
 from tercel.core.plan import TradePlan
-from tercel.domain.commands import PlaceOrder
+from tercel.domain.commands import EndSession, PlaceOrder
 from tercel.domain.events import Event, Fault, Operation
 from tercel.domain.journal import RefusalRow
 
 LIMIT = Cast(plan=TradePlan(entry="limit", entry_wait_bars=10))
 HOLD = Ask(stop=30.0)
+
+
+# --- rearm ----------------------------------------------------------------------------------------
 
 
 def test_rearm_is_refused_before_the_venue_was_met() -> None:
@@ -175,3 +178,54 @@ def test_a_pause_of_the_account_leaves_automation_as_it_is_said_at_the_start() -
     scene.bar(close=94.0)
     assert halted_by(scene) is Refusal.DAILY_LOSS
     assert scene.restart(automation_at_start=True).session.parts.flags.automation
+
+
+# --- stop -----------------------------------------------------------------------------------------
+
+
+def test_stop_waits_for_a_kill_that_is_under_way() -> None:
+    """Its close was refused and is held back for a second: nothing is on its way meanwhile."""
+    scene = Scene().enter()
+    scene.venue.script("place", refused(Fault.BUSY, -1008), Slot.CLOSE)
+    scene.ask(Operation.KILL)
+    scene.ask(Operation.STOP)
+    assert not scene.of(EndSession)
+    scene.wait(settings().session.stop_ms_max // 2)
+    assert scene.ended == EndSession(0, "asked by test")
+    assert len(scene.alerts(AlertCode.KILL_VERIFIED)) == 1
+    assert scene.at() == scene.held() == 0.0
+
+
+def test_stop_waits_for_a_close_that_is_sent_again() -> None:
+    scene = Scene().enter()
+    scene.venue.script("place", refused(Fault.BUSY, -1008), Slot.CLOSE)
+    scene.bar(ask=Ask(side=0, exit_long=True))
+    scene.ask(Operation.STOP)
+    scene.wait(settings().session.stop_ms_max // 2)
+    assert scene.ended == EndSession(0, "asked by test")
+    assert scene.at() == scene.held() == 0.0
+
+
+def test_stop_with_a_kill_that_is_not_verified_says_so() -> None:
+    """It waits no longer than for anything else; whoever looks at the exit code has to know."""
+    scene = Scene().enter()
+    scene.venue.script("place", refused(Fault.BUSY, -1008), Slot.CLOSE, FOR_EVER)
+    scene.ask(Operation.KILL)
+    scene.ask(Operation.STOP)
+    scene.wait(settings().session.stop_ms_max // 2 + 250)
+    assert scene.ended == EndSession(
+        1, "asked by test; the kill switch is still closing positions: look at the venue"
+    )
+    [told] = scene.alerts(AlertCode.SESSION_ENDED)
+    assert "left open: BTCUSDT long 1" in told.text
+
+
+def test_stop_of_an_account_that_could_not_be_closed_says_so() -> None:
+    scene = pair()
+    scene.venue.script("place", refused(Fault.BUSY, -1008), Slot.CLOSE, FOR_EVER)
+    scene.bar(close=94.0)
+    scene.ask(Operation.STOP)
+    scene.wait(settings().session.stop_ms_max // 2 + 250)
+    assert scene.ended is not None
+    assert scene.ended.exit_code == 1
+    assert "kill_24h is still closing positions" in scene.ended.why

@@ -332,14 +332,23 @@ class Operator:
         if not self._stop_ms or self._ended:
             return
         # What was sent is waited for, so that a target on its way is not missing at the next start.
-        waits = bool(self._execution.naked_since) or any(
-            order.request.slot is Slot.ENTRY or not order.rests or order.cancel_ms
-            for order in parts.orders.live()
+        # So is a kill, and a close that is held back until it is sent again.
+        unfinished = self._unfinished()
+        waits = (
+            bool(self._execution.naked_since)
+            or bool(unfinished)
+            or any(parts.desk.statuses[:, Slot.CLOSE].tolist())
+            or any(
+                order.request.slot is Slot.ENTRY or not order.rests or order.cancel_ms
+                for order in parts.orders.live()
+            )
         )
         if waits and parts.now - self._stop_ms < parts.rules.session.stop_ms_max // 2:
             return
         self._ended = True
         code, why = self._exit
+        if unfinished:
+            code, why = code or 1, f"{why}; {unfinished}: look at the venue"
         parts.changed = True
         left = positions_told(parts)
         parts.alert(
