@@ -87,8 +87,8 @@ class Session:
         self.session_id = memory.session_id
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
-        self.entries = Entries(self.parts, self.execution)
         self.objections = Objections(self.parts)
+        self.entries = Entries(self.parts, self.execution, self.objections)
         self.recovery = Recovery(self.parts, self.execution)
         self.beside = Beside(self.parts)
         self.operator = Operator(self.parts, self.execution, self.recovery, self.beside)
