@@ -180,6 +180,50 @@ def test_a_pause_of_the_account_leaves_automation_as_it_is_said_at_the_start() -
     assert scene.restart(automation_at_start=True).session.parts.flags.automation
 
 
+# --- what the operator's decision begins anew -----------------------------------------------------
+
+
+def lose(scene: Scene) -> None:
+    """6 quote and fees: in at 100, out at 94 by the stop."""
+    scene.bar(ask=Ask(stop=6.0))
+    scene.venue.trigger(scene.stop_id(), 94.0, now=scene.now)
+    scene.settle()
+    scene.bar()
+    scene.bar()
+
+
+def test_resumes_of_a_daily_loss_do_not_keep_the_kill_switch_away() -> None:
+    """5 of a day are lost again and again, and 8 of the session are lost with the second."""
+    limits = {"daily_loss_fraction_max": 0.0005, "session_loss_fraction_max": 0.0008}
+    scene = Scene(Cast(limits=limits))
+    scene.bar()
+    lose(scene)
+    assert halted_by(scene) is Refusal.DAILY_LOSS
+    scene.ask(Operation.RESUME)
+    scene.bar()
+    assert halted_by(scene) is Refusal.NONE, "the day begins with what is left"
+    lose(scene)
+    assert halted_by(scene) is Refusal.KILL_SESSION
+
+
+def test_rearms_of_24_hours_do_not_keep_that_of_the_session_away() -> None:
+    scene = Scene(Cast(limits={**KILLED_BY_24H, "session_loss_fraction_max": 0.0008}))
+    scene.bar()
+    lose(scene)
+    assert halted_by(scene) is Refusal.KILL_24H
+    scene.ask(Operation.REARM)
+    scene.ask(Operation.AUTOMATION_ON)
+    scene.bar()
+    assert halted_by(scene) is Refusal.NONE
+    scene.session.parts.desk.account.limits.loss_24h_fraction_max = 0.0
+    lose(scene)
+    assert halted_by(scene) is Refusal.KILL_SESSION
+    scene.ask(Operation.REARM)
+    scene.ask(Operation.AUTOMATION_ON)
+    scene.bar()
+    assert halted_by(scene) is Refusal.NONE
+
+
 # --- stop -----------------------------------------------------------------------------------------
 
 
