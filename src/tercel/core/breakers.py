@@ -37,13 +37,7 @@ class Breaker:
 
 
 TABLE: tuple[Breaker, ...] = (
-    Breaker(
-        "ruin",
-        {},
-        (Refusal.EQUITY_EXHAUSTED,),
-        "close all, for good",
-        "ACCOUNT.exhausted",
-    ),
+    Breaker("ruin", {}, (Refusal.EQUITY_EXHAUSTED,), "close all, for good", "ACCOUNT.exhausted"),
     Breaker(
         "one position per symbol and strategy",
         {},
@@ -51,13 +45,7 @@ TABLE: tuple[Breaker, ...] = (
         "block",
         "STREAM.position",
     ),
-    Breaker(
-        "order flow filter",
-        {"pace.flow_min": 0.0},
-        (Refusal.FLOW_AGAINST,),
-        "block",
-        "",
-    ),
+    Breaker("order flow filter", {"pace.flow_min": 0.0}, (Refusal.FLOW_AGAINST,), "block", ""),
     Breaker(
         "24 h kill switch",
         {"limits.loss_24h_fraction_max": 0.02},
@@ -418,8 +406,8 @@ def roll(account: Any, time: int) -> None:
     """Before the bar that opens at `time`: a new day and a new hour begin with the equity there is.
 
     A stopped account is let go on at the first full hour after `resume_after_ms`, and measured from
-    there: in a backtest that stands for its operator. After a kill switch it waits until everything
-    is closed.
+    there by every breaker: in a backtest that stands for its operator. After a kill switch it waits
+    until everything is closed.
     """
     if time >= account.hour_end:
         account.hour_end = (time // HOUR_MS + 1) * HOUR_MS
@@ -436,7 +424,7 @@ def roll(account: Any, time: int) -> None:
     resume_after = account.limits.resume_after_ms
     is_due = resume_after > 0 and time >= account.halted_time + resume_after
     if account.halted != 0 and is_due and (account.open_positions == 0 or not must_close(account)):
-        resume(account)
+        begin_anew(account, Refusal.NONE)
 
 
 @kernel
@@ -453,13 +441,24 @@ def equity_at(account: Any, time: int) -> float:
 
 @kernel
 def resume(account: Any) -> None:
-    """Trade on, as an operator decides: losses are measured from the equity there is now."""
+    """Trade on, as an operator decides: what stopped the account is measured from the equity there
+    is now. The others go on from where they were: whoever lifts a daily loss of 5 again and again
+    must still meet the kill switch of the session at 8.
+    """
+    begin_anew(account, account.halted)
+
+
+@kernel
+def begin_anew(account: Any, halted: int) -> None:
+    """Trade on. `halted` is measured from the equity there is now; NONE: every breaker is."""
     account.halted = 0
-    account.session_equity = account.equity_quote
-    account.day_start_equity = account.equity_quote
-    account.day_ago_equity = account.equity_quote
-    for k in range(HOURS_MARKED):
-        account.hour_equity[k] = account.equity_quote
+    if halted == Refusal.NONE or halted == Refusal.KILL_SESSION:
+        account.session_equity = account.equity_quote
+    if halted == Refusal.NONE or halted == Refusal.DAILY_LOSS:
+        account.day_start_equity = account.equity_quote
+    if halted == Refusal.NONE or halted == Refusal.KILL_24H:
+        account.day_ago_equity = account.equity_quote
+        account.hour_equity[:] = account.equity_quote
 
 
 @kernel

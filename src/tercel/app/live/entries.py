@@ -9,6 +9,7 @@ In order, for each signal that may be traded, where `execution.entry` is smart:
    a market order would leave half of them refused), and its time begins;
 3. `chase`, whenever time has passed: an entry that has rested for `chase_seconds` is re-posted at
    the best price, `reposts_max` times; then an urgent one takes the market, any other is given up.
+   Before each of these the session's own objections are asked again: one of them ends it.
 
 The choice is written into the stream's plan for this one entry, and taken back once it is over. A
 plan that waits CHASED_BY_TIME bars says that its entry is chased here: bars never end it.
@@ -20,6 +21,7 @@ import math
 from typing import Any
 
 from tercel.app.live.execution import Execution
+from tercel.app.live.objections import KNOWN_NOTHING, Objections
 from tercel.app.live.parts import SessionParts
 from tercel.core import minute
 from tercel.core.codes import OrderKind, OrderStatus, Refusal, Side, Slot
@@ -55,9 +57,10 @@ def entry_kind(
 class Entries:
     """Chooses how entries are sent, and chases those that rest."""
 
-    def __init__(self, parts: SessionParts, execution: Execution) -> None:
+    def __init__(self, parts: SessionParts, execution: Execution, objections: Objections) -> None:
         self._parts = parts
         self._execution = execution
+        self._objections = objections
         self._settings = parts.rules.execution
         self._chase_ms = round(self._settings.chase_seconds * 1_000.0)
         self._posted: dict[int, int] = {}
@@ -124,23 +127,25 @@ class Entries:
         order, reposts = stream.orders[Slot.ENTRY], int(stream.orders[Slot.ENTRY].reposts)
         buys = order.side == Side.LONG
         account = self._parts.desk.account
-        if reposts < self._settings.reposts_max:
+        is_urgent = stream.position.score >= self._settings.urgent_score
+        rests_on = reposts < self._settings.reposts_max
+        # News has come since its signal: what could not be entered now is not sent again. Only what
+        # takes the market pays its spread.
+        view = KNOWN_NOTHING if rests_on else MarketView(quote.bid, quote.ask)
+        refusal = self._objections.against(k, view)
+        if not (rests_on or is_urgent):
+            self._give_up(k, Refusal.NO_LIQUIDITY)
+        elif refusal != Refusal.NONE:
+            self._give_up(k, refusal)
+        elif rests_on:
             self._posted[k] = self._parts.now
             price = quote.bid if buys else quote.ask
             minute.reprice_entry(account, stream, price, reposts + 1)
             self._sync(k)
-        elif not stream.position.score >= self._settings.urgent_score:
-            self._give_up(k, Refusal.NO_LIQUIDITY)
-        elif self._is_wide(quote):
-            self._give_up(k, Refusal.WIDE_SPREAD)
         else:
             minute.take_entry(account, stream, quote.ask if buys else quote.bid)
             self._sync(k)
             self._end(k)
-
-    def _is_wide(self, quote: Quote) -> bool:
-        limit = self._parts.rules.session.spread_fraction_max
-        return 0.0 < limit < 1e-4 * spread_bps_of(quote.bid, quote.ask)
 
     def _give_up(self, k: int, refusal: Refusal) -> None:
         parts = self._parts

@@ -25,6 +25,19 @@ KILL_HALTS = (Refusal.KILL_24H, Refusal.KILL_SESSION, Refusal.EQUITY_EXHAUSTED)
 REARM = "`tercel kill --rearm` ends it, then `tercel automation on`"
 
 
+def kill_halt(parts: SessionParts) -> Refusal:
+    """Which kill switch of its own has stopped the account, NONE: none has.
+
+    One that goes on by itself is that of a backtest, and so is a replay's: there the core closes at
+    each stream's next bar, and nothing here may be ahead of it.
+    """
+    account = parts.desk.account
+    halted = Refusal.EQUITY_EXHAUSTED if account.exhausted else Refusal(int(account.halted))
+    if halted not in KILL_HALTS or parts.rules.is_exact:
+        return Refusal.NONE
+    return Refusal.NONE if int(account.limits.resume_after_ms) > 0 else halted
+
+
 def positions_told(parts: SessionParts) -> str:
     """Every open position and whether its stop rests, in words; empty: there is none.
 
@@ -78,6 +91,8 @@ class Operator:
         """A kill is under way: not everything is verified to be closed."""
         self._kill_is_verified = False
         """One was seen through, and the switch has been latched since."""
+        self._is_met = not parts.rules.reads_venue
+        """Whether the venue has said what is open: before, nothing is closed."""
         self._at_rest_ms = 0
         """Since when nothing is held and no order rests or is on its way, while the switch is
         latched; 0: something is.
@@ -169,6 +184,7 @@ class Operator:
             closing = stream.orders[Slot.CLOSE].status != OrderStatus.EMPTY
             if stream.position.quantity > 0.0 and not closing:
                 self._execution.ask_close(k, reason)
+                self._parts.changed = True
 
     def _flatten(self) -> None:
         """The data ends: what is still being closed is closed by that, whatever it was asked for
@@ -199,6 +215,8 @@ class Operator:
     def _go_on_with_kill(self) -> None:
         """Close what is there, and ask the venue once nothing is known to be."""
         parts = self._parts
+        if not (self._kill_is_open or self._kill_is_verified or parts.rules.reads_venue):
+            self.see_kill_through()  # no reading of a start does
         if self._kill_is_verified and not parts.desk.is_flat():
             self._begin_kill()
             told = "something filled after the kill was verified: it is closed, too"
@@ -222,22 +240,32 @@ class Operator:
         parts = self._parts
         parts.recorder.breaker(parts.now, refusal, "halted")
         parts.changed = True
+        self._close_halted()
         self._execution.sync_busy()
         if refusal in KILL_HALTS and int(parts.desk.account.limits.resume_after_ms) == 0:
             parts.flags.automation = False
         level = Level.CRITICAL if refusal in KILL_HALTS else Level.WARNING
         parts.alert(level, AlertCode.CIRCUIT_BREAKER_TRIGGERED, refusal.name.lower())
 
+    def _close_halted(self) -> None:
+        """A kill switch of the account's own closes at once, also what has no bar: a feed that is
+        gone must not keep a position open. What fills after it is closed as well.
+        """
+        if not self._is_met or self._parts.desk.is_flat():
+            return
+        if halted := kill_halt(self._parts):
+            is_ruin = halted is Refusal.EQUITY_EXHAUSTED
+            reason = ExitReason.EQUITY_EXHAUSTED if is_ruin else ExitReason.KILL_SWITCH
+            self._close_all(reason, halted)
+
     def _rearm(self, origin: str) -> None:
         parts = self._parts
-        if self._kill_is_open:
-            parts.alert(
-                Level.WARNING,
-                AlertCode.REFUSED_OPERATION,
-                "the kill switch is still closing positions",
-            )
+        if why := self._unfinished():
+            parts.alert(Level.WARNING, AlertCode.REFUSED_OPERATION, why)
             return
         parts.flags.kill_latched = ""
+        parts.flags.automation = False
+        self._withdraw_entries(Refusal.AUTOMATION_OFF)
         self._kill_is_verified, self._at_rest_ms = False, 0
         lifted = ""
         if halted := int(parts.desk.account.halted):
@@ -248,10 +276,26 @@ class Operator:
             Level.WARNING, AlertCode.KILL_REARMED, f"asked by {origin}; {lifted}automation is off"
         )
 
+    def _unfinished(self) -> str:
+        """What of a kill is not done, in words; empty: there is none, or it is."""
+        parts = self._parts
+        is_open = not parts.desk.is_flat() or bool(parts.orders.live())
+        if parts.flags.kill_latched and not self._kill_is_verified:
+            if self._kill_is_open and is_open:
+                return "the kill switch is still closing positions"
+            return "the kill is not verified: the venue has not said yet that nothing is open"
+        if halted := kill_halt(parts):
+            if not self._is_met:
+                return f"{halted.name.lower()}: the venue has not said yet what is open"
+            if is_open:
+                return f"{halted.name.lower()} is still closing positions"
+        return ""
+
     def on_snapshot(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
         """The venue was read: it verifies a kill under way, unless it was asked while an order was
         on its way, which such a picture may not have yet.
         """
+        self._is_met = self._is_met or not self._recovery.refusal
         if not self._kill_is_open or not self._parts.desk.is_flat():
             return
         is_clean = self._recovery.flatten_strays(snapshot)
@@ -282,14 +326,19 @@ class Operator:
             self._note_cool_downs()
         if parts.flags.kill_latched:
             self._go_on_with_kill()
+        self._close_halted()
         if self._recovery.wallet.is_due() and self._may_read():
             parts.read_venue()
         if not self._stop_ms or self._ended:
             return
         # What was sent is waited for, so that a target on its way is not missing at the next start.
+        # So is a kill, and a close that is held back until it is sent again.
+        unfinished = self._unfinished()
         waits = (
             bool(parts.doubted_ms)
             or bool(self._execution.naked_since)
+            or bool(unfinished)
+            or any(parts.desk.statuses[:, Slot.CLOSE].tolist())
             or any(
                 order.request.slot is Slot.ENTRY or not order.rests or order.cancel_ms
                 for order in parts.orders.live()
@@ -299,6 +348,8 @@ class Operator:
             return
         self._ended = True
         code, why = self._exit
+        if unfinished:
+            code, why = code or 1, f"{why}; {unfinished}: look at the venue"
         parts.changed = True
         left = positions_told(parts)
         parts.alert(

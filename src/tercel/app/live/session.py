@@ -31,7 +31,7 @@ from tercel.app.live.keeping import (
     restore_orders,
 )
 from tercel.app.live.objections import KNOWN_NOTHING, Objections
-from tercel.app.live.operator import Operator, entries_told, positions_told
+from tercel.app.live.operator import Operator, entries_told, kill_halt, positions_told
 from tercel.app.live.parts import LATE_FILLS_MS, SessionParts, SessionRules
 from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
@@ -113,8 +113,8 @@ class Session:
         self.session_id = memory.session_id
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
-        self.entries = Entries(self.parts, self.execution)
         self.objections = Objections(self.parts)
+        self.entries = Entries(self.parts, self.execution, self.objections)
         self.recovery = Recovery(self.parts, self.execution)
         self.beside = Beside(self.parts)
         self.operator = Operator(self.parts, self.execution, self.recovery, self.beside)
@@ -474,7 +474,7 @@ class Session:
         if state.automation_enabled is None and at_start is None:
             self._greetings.append((Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, WATCHES))
         flags.automation = bool(state.automation_enabled) if at_start is None else at_start
-        if state.kill_latched:
+        if state.kill_latched or kill_halt(parts):
             flags.automation = False  # once it is armed again, somebody has to switch it on
         self.suspensions.restore()
 
