@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.app.live.scenes import Scene
+from tests.app.live.scenes import Cast, Scene
 from tests.app.live.test_entries import CHASE_MS, enter, later, refusals, smart_scene, waits
+from tests.desk import Ask
 
-from tercel.domain.events import FeedNews, JournalNews
+from tercel.core.codes import Slot
+from tercel.core.plan import TradePlan
+from tercel.domain.events import FeedNews, JournalNews, MarketView
 
 
 def mismatch(scene: Scene) -> None:
@@ -60,3 +63,29 @@ def test_a_repost_pays_no_spread_and_asks_for_none() -> None:
     [again] = later(scene, CHASE_MS, 99.0, 101.0)
     assert again.price == 99.0
     assert waits(scene)
+
+
+@pytest.mark.parametrize(
+    ("view", "refusal"),
+    [
+        (MarketView(99.99, 100.01, 40_000), "stale_data"),
+        (MarketView(99.99, 100.01, 100, "a gap"), "unhealthy_feed"),
+    ],
+)
+def test_a_plan_posts_no_entry_again_on_a_bar_the_session_objects_to(
+    view: MarketView, refusal: str
+) -> None:
+    scene = Scene(Cast(plan=TradePlan(entry="limit", entry_wait_bars=1, chase_max=5)))
+    scene.bar(ask=Ask())
+    log = scene.bar(close=103.0, view=view)
+    assert scene.placed(Slot.ENTRY, log) == []
+    assert scene.venue.resting() == []
+    assert refusals(scene) == [refusal]
+    assert scene.session.parts.desk.account.open_positions == 0
+
+
+def test_a_plan_posts_an_entry_again_on_a_bar_that_is_sound() -> None:
+    scene = Scene(Cast(plan=TradePlan(entry="limit", entry_wait_bars=1, chase_max=5)))
+    scene.bar(ask=Ask())
+    log = scene.bar(close=103.0)
+    assert [order.price for order in scene.placed(Slot.ENTRY, log)] == [103.0]

@@ -18,6 +18,7 @@ plan that waits CHASED_BY_TIME bars says that its entry is chased here: bars nev
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from tercel.app.live.execution import Execution
@@ -121,6 +122,20 @@ class Entries:
                 # Nobody has seen the market for a whole turn: nothing is left to rest in the dark.
                 self._give_up(k, Refusal.UNHEALTHY_FEED)
 
+    def withdraw(self, views: Mapping[int, MarketView]) -> None:
+        """A bar has closed, nobody has decided yet: an entry that rests by its plan goes where the
+        session would make none on that bar, since the plan might post it again. Over a replay there
+        are no views, and the plan decides alone.
+        """
+        for k, stream in enumerate(self._parts.plan.streams):
+            view = views.get(stream.series)
+            if view is None or k in self._posted or self._status(k) != OrderStatus.RESTING:
+                continue
+            # Its price is that of the close, or worse: it pays no spread.
+            known = MarketView(late_ms=view.late_ms, trouble=view.trouble)
+            if refusal := self._objections.against(k, known):
+                self._give_up(k, refusal)
+
     def _go_on(self, k: int, quote: Quote) -> None:
         """Re-post, or end the chase."""
         stream = self._parts.stream(k)
@@ -156,7 +171,8 @@ class Entries:
         minute.withdraw_entry(parts.desk.account, stream, int(refusal))
         parts.desk.touch(k)
         self._sync(k)
-        self._end(k)
+        if k in self._posted:
+            self._end(k)
 
     def _sync(self, k: int) -> None:
         """Whatever was refused before may be tried again: it asks for something else now."""

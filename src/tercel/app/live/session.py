@@ -244,6 +244,7 @@ class Session:
         copy_records(self._asked, signals)
         self._views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
         self.objections.veto(self._asked, self._views)
+        self.entries.withdraw(self._views)
         self.beside.begin_minute()
         copy_records(self._let_through, self._asked)
         stopped = parts.desk.settle(board, self._asked)
