@@ -43,6 +43,7 @@ SETTINGS = (
     "every=1",
     # Waits are counted in the venue's time, which runs sixty times as fast as this machine.
     f"session.protect_ms_max={PROTECT_MS_MAX}",
+    f"session.trigger_ms_max={5 * PROTECT_MS_MAX}",
     "session.answer_ms_max=60000",
     "session.query_ms=15000",
     "session.unknown_ms_max=120000",

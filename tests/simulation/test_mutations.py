@@ -23,6 +23,7 @@ from tercel.app.live.operator import Operator
 from tercel.app.live.parts import SessionParts
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.session import Session
+from tercel.app.live.watchdog import Watchdog
 from tercel.core.codes import Slot
 from tercel.domain.commands import Command, SaveState
 from tercel.domain.events import Answer, Event, Fault, OrderUpdate, Outcome
@@ -171,6 +172,11 @@ def believe_any_reading_about_a_kill(patch: Patch) -> None:
     patch.setattr(Operator, "on_snapshot", on_snapshot)
 
 
+def trust_a_stop_that_does_not_fill(patch: Patch) -> None:
+    """A stop that the venue has counts as protection, whatever comes of it."""
+    patch.setattr(Watchdog, "look", lambda self, quotes: None)
+
+
 MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     resend_after_a_timeout: (C.O1, C.O3, C.O4),
     never_place_the_stop: (),
@@ -183,6 +189,7 @@ MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     trust_the_stream_alone: (C.U2, C.T7),
     forget_fills_at_a_restart: (C.P1,),
     believe_any_reading_about_a_kill: (C.T7,),
+    trust_a_stop_that_does_not_fill: (C.A3,),
 }
 
 

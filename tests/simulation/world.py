@@ -417,6 +417,8 @@ class World:
         for order in parts.orders.live():
             if not order.rests or order.cancel_ms or order.unknown_ms or order.is_unsettled:
                 return True
+            if order.triggered_ms or order.beyond_ms:
+                return True
         return any(parts.desk.statuses[:, CLOSE].tolist())
 
     # --- requests ----------------------------------------------------------------------------

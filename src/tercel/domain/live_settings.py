@@ -25,6 +25,11 @@ class SessionSettings(Group):
         le=60_000,
         description="From an entry fill until its stop must rest, else it is closed, ms",
     )
+    trigger_ms_max: int = Field(
+        ge=500,
+        le=600_000,
+        description="A stop that price has passed must have filled by then, else it is closed, ms",
+    )
     answer_ms_max: int = Field(
         ge=100, le=120_000, description="An order without an answer for so long is asked about, ms"
     )

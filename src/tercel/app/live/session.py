@@ -32,6 +32,7 @@ from tercel.app.live.plan import SessionPlan
 from tercel.app.live.recorder import Recorder
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.signals import SignalMaker
+from tercel.app.live.watchdog import Watchdog
 from tercel.app.live.working import WorkingOrders
 from tercel.app.record_bytes import copy_records
 from tercel.core.codes import Refusal, Slot
@@ -87,6 +88,7 @@ class Session:
         self.session_id = memory.session_id
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
+        self.watchdog = Watchdog(self.parts, self.execution)
         self.entries = Entries(self.parts, self.execution)
         self.objections = Objections(self.parts)
         self.recovery = Recovery(self.parts, self.execution)
@@ -179,7 +181,8 @@ class Session:
 
     def waiting_symbols(self) -> tuple[str, ...]:
         """Symbols whose quotes the next timer should bring."""
-        return self.entries.waiting_symbols()
+        wanted = (*self.entries.waiting_symbols(), *self.watchdog.waiting_symbols())
+        return tuple(dict.fromkeys(wanted))
 
     def image(self) -> bytes:
         """Everything that decides, exact to the bit: with the same inputs it decides the same."""
@@ -202,6 +205,7 @@ class Session:
         self._close_time = event.open_time + parts.plan.bar_ms
         copy_records(self._asked, signals)
         self._views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
+        self.watchdog.see_bars(self._close_time, self._board.closes, event.series, self._views)
         self.objections.veto(self._asked, self._views)
         self.beside.begin_minute()
         copy_records(self._let_through, self._asked)
@@ -332,6 +336,7 @@ class Session:
             self._open_account(event.snapshot.wallet_quote)
             parts.pass_over(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
+        self.watchdog.see_orders(event.snapshot.orders)
         parts.changed = True
         if not is_met:
             return
@@ -402,6 +407,7 @@ class Session:
             parts.wants_read = False
             parts.read_venue()
         self.guard.look()
+        self.watchdog.look(event.quotes)
         self.entries.chase(event.quotes)
 
     def _tell_suspensions(self) -> None:

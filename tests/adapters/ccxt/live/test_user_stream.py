@@ -179,7 +179,7 @@ def test_fees_in_bnb_at_the_last_known_price() -> None:
     ("status", "changes", "phase", "is_triggered"),
     [
         ("NEW", {}, OrderPhase.ACKED, False),
-        ("TRIGGERING", {}, OrderPhase.ACKED, False),
+        ("TRIGGERING", {}, OrderPhase.ACKED, True),
         ("TRIGGERED", {"ai": "901"}, OrderPhase.ACKED, True),
         ("FINISHED", {"ai": "901", "aq": "0.010"}, OrderPhase.FILLED, True),
         ("FINISHED", {"ai": "901", "aq": "0"}, OrderPhase.CANCELLED, True),

@@ -262,8 +262,25 @@ def test_a_triggered_stop_is_told_by_its_engine_order() -> None:
         )
         found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
         assert (found.phase, found.filled_quantity) == (OrderPhase.PARTLY_FILLED, 0.004)
-        assert found.venue_id == "77"
+        assert (found.venue_id, found.is_triggered) == ("77", True)
         assert bench.server.sent("GET /fapi/v1/order")[0]["orderId"] == "901"
+
+    on_bench(asks)()
+
+
+@pytest.mark.parametrize(("status", "is_triggered"), [("NEW", False), ("TRIGGERING", True)])
+def test_a_stop_that_is_being_triggered_is_told_as_such(status: str, is_triggered: bool) -> None:
+    """It is open all the same: one was never seen to go on from there."""
+
+    async def asks(bench: Bench) -> None:
+        await bench.open()
+        row = algo_row(algoStatus=status)
+        bench.server.answers["GET /fapi/v1/algoOrder"] = row
+        bench.server.answers["GET /fapi/v1/openAlgoOrders"] = [row]
+        found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
+        assert (found.phase, found.is_triggered) == (OrderPhase.ACKED, is_triggered)
+        [listed] = (await bench.venue.read(["BTCUSDT"], START_MS)).orders
+        assert (listed.phase, listed.is_triggered) == (OrderPhase.ACKED, is_triggered)
 
     on_bench(asks)()
 
