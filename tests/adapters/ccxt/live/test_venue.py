@@ -516,7 +516,7 @@ def test_an_entry_that_would_leave_too_late_is_refused_and_never_sent() -> None:
         assert (entry.outcome, entry.fault) == (Outcome.REFUSED, Fault.BUSY)
         assert "not sent" in entry.text
         assert stop.outcome is Outcome.DONE
-        await bench.settle(60.0)
+        await bench.settle(50.0)
         assert [each.path for each in bench.server.asked] == ["/fapi/v1/algoOrder"]
         assert not [each for each in bench.take() if isinstance(each, FeedNews) and not each.is_up]
 
