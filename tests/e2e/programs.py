@@ -50,6 +50,7 @@ SETTINGS = (
     "session.timer_ms=3000",
     "session.fresh_ms_max=60000",
     "session.silent_ms_max=600000",
+    "session.quiet_read_ms=600000",
     "session.stop_ms_max=120000",
     "session.warmup_bars=60",
     "session.spread_fraction_max=0",

@@ -156,7 +156,7 @@ class Oracle:
             limit = rules.trigger_ms_max + rules.timer_ms + ROOM_MS
         if self._is_closing(symbol):
             limit = CLOSE_MS_MAX
-        if now - since > limit:
+        if now - since > limit + world.trouble.unheard_ms:
             self._fail(
                 f"{symbol}: {position} has had no stop of its size for {now - since} ms, and "
                 "nothing closes it"

@@ -19,6 +19,7 @@ from tercel.adapters.simulator.faults import Fault as Planned
 from tercel.adapters.simulator.faults import FaultCode, FaultPlan, When, Where
 from tercel.app.live.execution import Execution
 from tercel.app.live.guard import Guard
+from tercel.app.live.hearing import Hearing
 from tercel.app.live.operator import Operator
 from tercel.app.live.parts import SessionParts
 from tercel.app.live.recovery import Recovery
@@ -121,13 +122,15 @@ def take_a_finished_stop_for_a_filled_one(patch: Patch) -> None:
 def take_every_cancel_for_done(patch: Patch) -> None:
     """A cancel that found nothing is taken for done, and what was filled meanwhile is not heard."""
     cancelled, take = Execution.on_cancelled, Recovery.take_fill
+    done: set[str] = set()
 
     def on_cancelled(self: Execution, client_id: str, answer: Answer) -> None:
+        done.add(client_id)
         cancelled(self, client_id, Answer(Outcome.DONE, phase=OrderPhase.CANCELLED))
 
     def take_fill(self: Recovery, fill: VenueFill) -> None:
-        order = self._parts.orders.find(fill.client_id)
-        if order is None or order.phase is not OrderPhase.CANCELLED:
+        # Whoever tells it: a reading would put it right.
+        if fill.client_id not in done:
             take(self, fill)
 
     patch.setattr(Execution, "on_cancelled", on_cancelled)
@@ -177,6 +180,11 @@ def trust_a_stop_that_does_not_fill(patch: Patch) -> None:
     patch.setattr(Watchdog, "look", lambda self, quotes: None)
 
 
+def trust_a_stream_that_says_nothing(patch: Patch) -> None:
+    """As long as it is not told to be down, whatever it does not tell has not happened."""
+    patch.setattr(Hearing, "due_ms", lambda self: 0)
+
+
 MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     resend_after_a_timeout: (C.O1, C.O3, C.O4),
     never_place_the_stop: (),
@@ -190,6 +198,7 @@ MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     forget_fills_at_a_restart: (C.P1,),
     believe_any_reading_about_a_kill: (C.T7,),
     trust_a_stop_that_does_not_fill: (C.A3,),
+    trust_a_stream_that_says_nothing: (C.U8, C.U12),
 }
 
 

@@ -70,6 +70,12 @@ class SessionSettings(Group):
         le=3_600_000,
         description="A reading of the venue that is not answered for so long is asked again, ms",
     )
+    quiet_read_ms: int = Field(
+        ge=1_000,
+        le=3_600_000,
+        description="The user stream tells nothing for so long while something of ours is open: "
+        "the venue is read, ms",
+    )
     warmup_bars: int = Field(
         ge=0,
         le=1_000_000,

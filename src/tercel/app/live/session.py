@@ -24,6 +24,7 @@ from tercel.app.live.entries import Entries
 from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
+from tercel.app.live.hearing import Hearing
 from tercel.app.live.keeping import frame_of, image_of, moment_of, restore_books
 from tercel.app.live.objections import KNOWN_NOTHING, Objections
 from tercel.app.live.operator import Operator, entries_told, positions_told
@@ -89,6 +90,7 @@ class Session:
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
         self.watchdog = Watchdog(self.parts, self.execution)
+        self.hearing = Hearing(self.parts)
         self.entries = Entries(self.parts, self.execution)
         self.objections = Objections(self.parts)
         self.recovery = Recovery(self.parts, self.execution)
@@ -110,8 +112,6 @@ class Session:
         self._close_time = 0
         self._has_account = state.kernel is not None or not rules.reads_venue
         """Whether the account's capital is known: kept, configured, or read from the venue."""
-        self._user_is_down = rules.reads_venue
-        """Until it says that it is up."""
         self._greeting = ""
         """What is told with the first event."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -144,6 +144,7 @@ class Session:
         if self._greeting:
             parts.alert(Level.WARNING, AlertCode.AUTOMATION_DEFAULTED_OFF, self._greeting)
             self._greeting = ""
+        self.hearing.hear(event)
         self._handlers[type(event)](event)
         self.operator.go_on()
         self._tell_suspensions()
@@ -335,6 +336,8 @@ class Session:
             self._has_account = True
             self._open_account(event.snapshot.wallet_quote)
             parts.pass_over(event.snapshot.fills)
+        if not is_start:
+            self.hearing.compare(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
         self.watchdog.see_orders(event.snapshot.orders)
         parts.changed = True
@@ -380,7 +383,7 @@ class Session:
             parts.flags.is_overloaded = not event.is_up
         if event.stream == "user" and parts.rules.reads_venue:
             # While it is down the venue is polled: what happened meanwhile is not told again.
-            self._user_is_down = not event.is_up
+            self.hearing.come(is_up=event.is_up)
             parts.read_venue(again=True)
 
     def _on_journal(self, event: JournalNews) -> None:
@@ -399,11 +402,10 @@ class Session:
         if not self.is_ready:
             parts.read_venue()
             return
+        self.hearing.look()
         rested_ms = parts.now - parts.venue_read_ms
-        is_due = (parts.wants_read and rested_ms >= session.query_ms) or (
-            self._user_is_down and rested_ms > session.answer_ms_max
-        )
-        if is_due and not parts.venue_asked_ms:
+        is_due = parts.wants_read and rested_ms >= session.query_ms
+        if (is_due or self.hearing.wants_reading()) and not parts.venue_asked_ms:
             parts.wants_read = False
             parts.read_venue()
         self.guard.look()
