@@ -32,7 +32,8 @@ FIRING = (C.A4, C.A13)
 TICK_DEEDS = (*ALWAYS, *HELD, *RESTING, *WAITING, *FIRING)
 HAND_MS = 20_000
 """After so long a person undoes what he did by hand."""
-FIRES_LATE_MS = 70_000
+READ_LATE_MS = 70_000
+"""Until readings have shown what a hand did."""
 EMPTY_MS = 25_000
 """An empty book stays empty until the next price."""
 
@@ -223,7 +224,6 @@ class Deeds:
         lasts = fault.ms("duration_ms")
         self._exchange.hold_triggers(symbol, True, self._world.venue_now)
         self._world.push(self._lasts(lasts), self._let_go, symbol)
-        self._excuse(lasts + FIRES_LATE_MS)
         return True
 
     def _let_go(self, symbol: str) -> None:
@@ -292,7 +292,7 @@ class Deeds:
         else:
             side, part = -position.side, max(lot, whole_steps(abs(position.quantity) / 2, lot))
             self._try(lambda: self._exchange.outside_fill(symbol, side, part, now))
-        self._excuse(HAND_MS + FIRES_LATE_MS)
+        self._excuse(HAND_MS + READ_LATE_MS)
         return True
 
     def _undo(self, what: tuple[str, Decimal, int]) -> None:

@@ -7,11 +7,13 @@ with the moment and what was found.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.scene import LOTS
 
+from tercel.adapters.simulator.exchange.records import OPEN_ALGO_STATUSES, AlgoStatus
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.working import STRAY_STREAM
 from tercel.core.codes import Slot
@@ -29,6 +31,8 @@ DIFFERS_MS_MAX = 100_000
 more as it takes to believe it."""
 ROOM_MS = 1_500
 """Latencies that a protected position may cost beyond its limit and one timer."""
+WAITING = frozenset({AlgoStatus.NEW})
+"""States of a stop that protects: one that is being triggered fills at once, or never may."""
 CASH_SLACK = 1e-5
 """Quote: the venue rounds each amount to 1e-8, the session adds floats."""
 
@@ -153,9 +157,12 @@ class Oracle:
         since = max(since, min(self.excused_ms, now))
         rules = world.rules.session
         limit = rules.protect_ms_max + rules.timer_ms + ROOM_MS
+        if self._stops(symbol, position, OPEN_ALGO_STATUSES) >= abs(position):
+            # One of them is being triggered, and nothing comes of it.
+            limit = rules.trigger_ms_max + rules.timer_ms + ROOM_MS
         if self._is_closing(symbol):
             limit = CLOSE_MS_MAX
-        if now - since > limit:
+        if now - since > limit + world.trouble.unheard_ms:
             self._fail(
                 f"{symbol}: {position} has had no stop of its size for {now - since} ms, and "
                 "nothing closes it"
@@ -187,10 +194,15 @@ class Oracle:
                 f"{symbol}: for {now - since} ms the venue holds {held:g}, the session {known:g}"
             )
 
-    def _stops(self, symbol: str, position: Any) -> Any:
+    def _stops(self, symbol: str, position: Any, states: Set[AlgoStatus] = WAITING) -> Any:
+        """What stops in one of `states` would close."""
         side = -1 if position > 0 else 1
-        waiting = self._world.exchange._conditionals.store.waiting(symbol)
-        return sum(algo.request.quantity for algo in waiting if algo.request.side == side)
+        there = self._world.exchange._conditionals.store.waiting(symbol)
+        return sum(
+            algo.request.quantity
+            for algo in there
+            if algo.request.side == side and algo.status in states
+        )
 
     def _is_closing(self, symbol: str) -> bool:
         session = self._world.session

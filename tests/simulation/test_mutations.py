@@ -20,10 +20,12 @@ from tercel.adapters.simulator.faults import FaultCode, FaultPlan, When, Where
 from tercel.app.live.execution import Execution
 from tercel.app.live.fills import Fills
 from tercel.app.live.guard import Guard
+from tercel.app.live.hearing import Hearing
 from tercel.app.live.operator import Operator
 from tercel.app.live.parts import SessionParts
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.session import Session
+from tercel.app.live.watchdog import Watchdog
 from tercel.core.codes import Slot
 from tercel.domain.commands import Command, SaveState
 from tercel.domain.events import Answer, Event, Fault, OrderUpdate, Outcome
@@ -121,13 +123,15 @@ def take_a_finished_stop_for_a_filled_one(patch: Patch) -> None:
 def take_every_cancel_for_done(patch: Patch) -> None:
     """A cancel that found nothing is taken for done, and what was filled meanwhile is not heard."""
     cancelled, take = Execution.on_cancelled, Fills.take
+    done: set[str] = set()
 
     def on_cancelled(self: Execution, client_id: str, answer: Answer) -> None:
+        done.add(client_id)
         cancelled(self, client_id, Answer(Outcome.DONE, phase=OrderPhase.CANCELLED))
 
     def take_fill(self: Fills, fill: VenueFill) -> None:
-        order = self._parts.orders.find(fill.client_id)
-        if order is None or order.phase is not OrderPhase.CANCELLED:
+        # Whoever tells it: a reading would put it right.
+        if fill.client_id not in done:
             take(self, fill)
 
     patch.setattr(Execution, "on_cancelled", on_cancelled)
@@ -172,6 +176,16 @@ def believe_any_reading_about_a_kill(patch: Patch) -> None:
     patch.setattr(Operator, "on_snapshot", on_snapshot)
 
 
+def trust_a_stop_that_does_not_fill(patch: Patch) -> None:
+    """A stop that the venue has counts as protection, whatever comes of it."""
+    patch.setattr(Watchdog, "look", lambda self, quotes: None)
+
+
+def trust_a_stream_that_says_nothing(patch: Patch) -> None:
+    """As long as it is not told to be down, whatever it does not tell has not happened."""
+    patch.setattr(Hearing, "due_ms", lambda self: 0)
+
+
 MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     resend_after_a_timeout: (C.O1, C.O3, C.O4),
     never_place_the_stop: (),
@@ -184,6 +198,8 @@ MUTATIONS: dict[Callable[[Patch], None], tuple[FaultCode, ...]] = {
     trust_the_stream_alone: (C.U2, C.T7),
     forget_fills_at_a_restart: (C.P1,),
     believe_any_reading_about_a_kill: (C.T7,),
+    trust_a_stop_that_does_not_fill: (C.A3,),
+    trust_a_stream_that_says_nothing: (C.U8, C.U12),
 }
 
 

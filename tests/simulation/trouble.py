@@ -62,6 +62,10 @@ SILENCE_MS = 60_000
 """A stream without a sign of life is taken for dead after so long."""
 BAR_MS = 65_000
 """Until the next bar has had the venue read."""
+QUIET_MS = 20_000
+"""What happens on a stream that tells nothing is read so much later: the pace of two symbols, and
+latencies.
+"""
 RESEND_MS = 5_000
 RECOVERING_MS = 20_000
 """A session that goes on from what was kept recovers for so long: what it found is put in order."""
@@ -97,6 +101,11 @@ class Trouble(Calm):
     def hands(self) -> set[str]:
         """Symbols in which somebody else holds something for the moment."""
         return self.deeds.hands
+
+    @property
+    def unheard_ms(self) -> int:
+        """How much later the session knows what happens or has just happened: nobody tells it."""
+        return QUIET_MS if self._world.now < self._deaf_ms[1] + QUIET_MS else 0
 
     @property
     def is_over(self) -> bool:
@@ -312,7 +321,6 @@ class Trouble(Calm):
         world = self._world
         until = world.now + lasts_ms
         self._deaf_ms = (world.life, until)
-        self.excuse(lasts_ms + BAR_MS)
         if told_ms >= 0:
             world.push(world.now + told_ms, self._tell, (world.life, False))
             world.push(max(until, world.now + told_ms) + 500, self._tell, (world.life, True))

@@ -7,9 +7,10 @@ numbers and of the states of a conditional order.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
-from tercel.adapters.ccxt.binance.orders import PHASES, algo_phase, forced_kind
+from tercel.adapters.ccxt.binance.orders import FIRED, PHASES, algo_phase, forced_kind
 from tercel.adapters.ccxt.precision import VenueRules
 from tercel.adapters.simulator.exchange.errors import ExchangeError
 from tercel.adapters.simulator.exchange.events import (
@@ -119,12 +120,14 @@ class SimulatedVenue:
             return refused(error)
 
     def _told_algo(self, row: AlgoRow) -> Answer:
-        phase = algo_phase(row.status.value, float(row.actual_quantity), float(row.quantity))
-        answer = Answer(Outcome.DONE, str(row.algo_id), phase, float(row.actual_quantity))
+        status, filled = row.status.value, float(row.actual_quantity)
+        phase = algo_phase(status, filled, float(row.quantity))
+        is_fired = status in FIRED
+        answer = Answer(Outcome.DONE, str(row.algo_id), phase, filled, is_triggered=is_fired)
         if row.actual_order_id is None:
             return answer
         engine = _told(self.exchange.order(row.symbol, row.actual_order_id))
-        return Answer(Outcome.DONE, answer.venue_id, engine.phase, engine.filled_quantity)
+        return replace(answer, phase=engine.phase, filled_quantity=engine.filled_quantity)
 
     # --- the parts of a reading --------------------------------------------------------------
 
@@ -241,6 +244,7 @@ def _waiting(row: AlgoRow) -> OrderSnapshot:
         reduce_only=row.reduce_only,
         is_conditional=True,
         time_ms=row.updated_ms,
+        is_triggered=row.status.value in FIRED,
     )
 
 
@@ -287,7 +291,7 @@ def _news(event: ExchangeEvent) -> list[News]:
             venue_id=str(algo.algo_id),
             phase=phase,
             filled_quantity=filled,
-            is_triggered=algo.status.value in ("TRIGGERED", "FINISHED"),
+            is_triggered=algo.status.value in FIRED,
             venue_time_ms=event.time_ms,
         )
         return [("algo", update)]

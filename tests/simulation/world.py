@@ -123,6 +123,11 @@ class Calm:
         """Symbols in which somebody else holds something for the moment."""
         return set()
 
+    @property
+    def unheard_ms(self) -> int:
+        """How much later than usual the session knows what happens, ms."""
+        return 0
+
     def attach(self, world: World) -> None:
         """The world it may disturb."""
 
@@ -196,7 +201,7 @@ class World:
         self._number = 0
         self._minute_ms = START_MS
         self._news_ms = {"order": 0, "algo": 0, "account": 0}
-        self._timer_is_set = False
+        self._timer_is_set = self._look_is_set = False
         self._turn_waits = False
         """The next decision of a close waits for the store of the one before."""
         self._later: list[BarsClosed] = []
@@ -313,7 +318,7 @@ class World:
             self.session.parts.recorder = QuietRecorder(
                 self.plan, session_id, every_evaluation=False
             )
-        self._timer_is_set = self._turn_waits = False
+        self._timer_is_set = self._look_is_set = self._turn_waits = False
         self._later.clear()
         self.hand(TimerFired(self.now))
         self.push(self.now + self.latency(), self._stream_is_up, self.life)
@@ -372,6 +377,10 @@ class World:
         if not self._timer_is_set and self._is_pending(session):
             self._timer_is_set = True
             self.push(self.now + self.rules.session.timer_ms, self._timer, self.life)
+        if not self._look_is_set and (due_ms := session.hearing.due_ms()):
+            self._look_is_set = True
+            soon_ms = self.now + self.rules.session.timer_ms
+            self.push(max(due_ms, soon_ms), self._look_again, self.life)
 
     def _decide_on(self, life: int) -> None:
         """The store is done: the next decision of the close, and bars that waited for them all."""
@@ -399,6 +408,12 @@ class World:
             self._timer_is_set = False
             self.hand(TimerFired(self.now))
 
+    def _look_again(self, life: int) -> None:
+        """The user stream may have told nothing for too long."""
+        if life == self.life and self.session is not None:
+            self._look_is_set = False
+            self.hand(TimerFired(self.now))
+
     @staticmethod
     def _is_pending(session: Session) -> bool:
         parts, execution, operator = session.parts, session.execution, session.operator
@@ -407,7 +422,8 @@ class World:
             or parts.wants_read
             or parts.flags.mismatched
             or not session.is_ready
-            or session._user_is_down
+            or session.hearing.is_down
+            or session.hearing.untold
             or execution.naked_since
             or execution._held
             or operator._kill_is_open
@@ -417,6 +433,8 @@ class World:
             return True
         for order in parts.orders.live():
             if not order.rests or order.cancel_ms or order.unknown_ms or order.is_unsettled:
+                return True
+            if order.triggered_ms or order.beyond_ms:
                 return True
         return any(parts.desk.statuses[:, CLOSE].tolist())
 

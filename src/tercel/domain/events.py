@@ -103,6 +103,8 @@ class Answer:
     quantity: float = 0.0
     """What the order is for at the venue, base: less than was asked for where that is more than one
     order may have. 0: it does not say."""
+    is_triggered: bool = False
+    """A conditional order whose price was reached, as far as the venue says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ class OrderUpdate:
     filled_quantity: float
     """Base, in all."""
     is_triggered: bool = False
-    """A conditional order whose price was reached: its engine order takes what it can get."""
+    """A conditional order whose price was reached: the venue is at it, or its engine order takes
+    what it can get.
+    """
     venue_time_ms: int = 0
 
 
@@ -244,7 +248,9 @@ class TimerFired:
 
     time_ms: int
     quotes: tuple[Quote, ...] = ()
-    """Of symbols in which an entry is chased; none where the feed cannot be trusted."""
+    """Of symbols in which an entry is chased or a position is held; none where the feed cannot be
+    trusted.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ class SessionSettings(Group):
         le=60_000,
         description="From an entry fill until its stop must rest, else it is closed, ms",
     )
+    trigger_ms_max: int = Field(
+        ge=500,
+        le=600_000,
+        description="A stop that price has passed must have filled by then, else it is closed, ms",
+    )
     answer_ms_max: int = Field(
         ge=100, le=120_000, description="An order without an answer for so long is asked about, ms"
     )
@@ -64,6 +69,12 @@ class SessionSettings(Group):
         ge=1_000,
         le=3_600_000,
         description="A reading of the venue that is not answered for so long is asked again, ms",
+    )
+    quiet_read_ms: int = Field(
+        ge=1_000,
+        le=3_600_000,
+        description="The user stream tells nothing for so long while something of ours is open: "
+        "the venue is read, ms",
     )
     warmup_bars: int = Field(
         ge=0,

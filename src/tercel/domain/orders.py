@@ -122,6 +122,8 @@ class OrderSnapshot:
     is_conditional: bool
     time_ms: int
     """Of the last change, venue time."""
+    is_triggered: bool = False
+    """A conditional one whose price was reached, and that is still open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ from tercel.domain.events import (
     OrderUpdate,
     Outcome,
     Placed,
+    Quote,
     TimerFired,
     VenueRead,
 )
@@ -83,7 +84,7 @@ MINUTE = 60_000
 FEE_RATE = 0.0005
 FOR_EVER = 1_000_000
 QUIET = MarketView(99.99, 100.01, 100)
-"""A healthy feed: a narrow spread, a bar 100 ms after its close."""
+"""A healthy feed: a narrow spread around the close, a bar 100 ms after it."""
 
 
 @cache
@@ -251,6 +252,8 @@ class ScriptedVenue:
         """Whether the user stream brings news."""
         self.hidden: set[str] = set()
         """Client ids that listings and questions do not know of."""
+        self.stuck: set[str] = set()
+        """Client ids of stops that are being triggered, and stay so."""
         self._rules: list[_Rule] = []
         self._trades = 0
 
@@ -342,10 +345,16 @@ class ScriptedVenue:
             return NOT_FOUND
         return self._told(order)
 
-    @staticmethod
-    def _told(order: _Order) -> Answer:
-        quantity = order.request.quantity
-        return Answer(Outcome.DONE, order.venue_id, order.phase, order.filled, quantity=quantity)
+    def _told(self, order: _Order) -> Answer:
+        request = order.request
+        return Answer(
+            Outcome.DONE,
+            order.venue_id,
+            order.phase,
+            order.filled,
+            quantity=request.quantity,
+            is_triggered=request.client_id in self.stuck,
+        )
 
     def snapshot(self, since_ms: int = 0, now: int = 0) -> VenueSnapshot:
         """Everything there is."""
@@ -362,8 +371,7 @@ class ScriptedVenue:
             tuple(fill for fill in self.fills if fill.time_ms >= since_ms),
         )
 
-    @staticmethod
-    def _listed(order: _Order) -> OrderSnapshot:
+    def _listed(self, order: _Order) -> OrderSnapshot:
         request = order.request
         return OrderSnapshot(
             request.client_id,
@@ -379,6 +387,7 @@ class ScriptedVenue:
             request.reduce_only,
             request.is_conditional,
             0,
+            request.client_id in self.stuck,
         )
 
     # --- the market ------------------------------------------------------------------------------
@@ -526,10 +535,10 @@ class Scene:
                 return
         raise AssertionError("session and venue talk without end")
 
-    def tick(self, ms: int) -> list[Command]:
+    def tick(self, ms: int, *quotes: Quote) -> list[Command]:
         """Time passes, and the session looks at its deadlines."""
         self.now += ms
-        return self.hand(TimerFired(self.now))
+        return self.hand(TimerFired(self.now, quotes))
 
     def wait(self, ms: int, step_ms: int = 250) -> list[Command]:
         """The same, with a look every `step_ms`."""
@@ -570,6 +579,8 @@ class Scene:
     ) -> BarsClosed:
         """BarsClosed of the minute from `open_time` on, as it arrives."""
         series = tuple(range(len(self.plan.series))) if rows is None else tuple(rows)
+        if view is QUIET:
+            view = replace(view, bid=close - 0.01, ask=close + 0.01)
         late = 0 if view is None else view.late_ms
         self.now = max(self.now, open_time + MINUTE + late)
         bars = np.concatenate([bar_of(open_time, close) for _ in series])

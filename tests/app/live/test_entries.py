@@ -346,7 +346,7 @@ def test_quotes_are_wanted_while_an_entry_is_chased() -> None:
     scene.venue.fill(request.client_id, 99.98, now=scene.now)
     scene.settle()
     scene.tick(250)
-    assert scene.session.waiting_symbols() == ()
+    assert scene.session.entries.waiting_symbols() == ()
 
 
 def test_the_plan_is_taken_back_once_the_entry_is_over() -> None:
@@ -403,7 +403,7 @@ def test_a_restart_without_smart_entry_goes_back_to_the_plan() -> None:
     again = scene.restart()
     plan = again.session.parts.stream(0).plan
     assert (plan.entry_kind, plan.entry_wait_bars) == (OrderKind.LIMIT, 2)
-    assert again.session.waiting_symbols() == ()
+    assert again.session.entries.waiting_symbols() == ()
     again.check_agreement()
 
 

@@ -70,7 +70,7 @@ def test_a_flat_session() -> None:
     assert told.account.net_quote == 0.0
     [feed] = told.feeds
     assert (feed.symbol, feed.price, feed.bar_close_ms) == ("BTCUSDT", 101.5, START + MINUTE)
-    assert (feed.bid, feed.ask, feed.trouble) == (99.99, 100.01, "")
+    assert (feed.bid, feed.ask, feed.trouble) == (101.49, 101.51, "")
     [evaluation] = told.evaluations
     assert (evaluation.side, evaluation.decision, told.decisions) == ("none", "none", ())
     assert [each.name for each in told.latencies] == ["order to answer"]

@@ -38,6 +38,8 @@ class AlertCode(StrEnum):
     """The position is closed."""
     SL_PLACEMENT_FAILED = "SL_PLACEMENT_FAILED"
     """No stop rested in time after an entry: the position is being closed."""
+    STOP_NOT_FILLED = "STOP_NOT_FILLED"
+    """A stop ought to have filled and has not: the position is being closed."""
     STOP_ORDER_MISSING = "STOP_ORDER_MISSING"
     """A stop was gone at the venue: placed again, or the position is being closed."""
     UNPROTECTED_POSITION_ON_STARTUP = "UNPROTECTED_POSITION_ON_STARTUP"

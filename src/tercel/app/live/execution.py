@@ -250,11 +250,19 @@ class Execution:
         if event.phase is OrderPhase.FILLED and not filled > 0.0:
             filled = order.request.quantity
         order.told_filled = max(order.told_filled, filled)
-        if event.is_triggered and order.request.stream != STRAY_STREAM:
-            minute.trigger(self._parts.stream(order.request.stream), int(order.request.slot))
-            self._parts.desk.touch(order.request.stream)
+        if event.is_triggered:
+            self.note_trigger(order)
         order.move(event.phase)
         self._after(order)
+
+    def note_trigger(self, order: WorkingOrder) -> None:
+        """The venue says that the price of a stop was reached."""
+        parts, request = self._parts, order.request
+        if order.triggered_ms == 0:
+            order.triggered_ms = parts.now
+        if request.stream != STRAY_STREAM:
+            minute.trigger(parts.stream(request.stream), int(request.slot))
+            parts.desk.touch(request.stream)
 
     def _accept(self, order: WorkingOrder, answer: Answer) -> None:
         order.venue_id = order.venue_id or answer.venue_id
@@ -263,6 +271,8 @@ class Execution:
         if order.acked_ms == 0:
             order.acked_ms = self._parts.now
         order.unknown_ms = 0
+        if answer.is_triggered:
+            self.note_trigger(order)
         self._learn_size(order, answer.quantity)
 
     def _learn_size(self, order: WorkingOrder, quantity: float) -> None:

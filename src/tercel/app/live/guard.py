@@ -54,20 +54,10 @@ class Guard:
             order.read_ms = now
             parts.read_venue()
         elif order.phase is OrderPhase.UNKNOWN or order.unknown_ms > 0:
-            self._ask_about(order)
+            parts.ask_about(order)
         elif order.cancel_ms and now - order.cancel_ms >= rules.answer_ms_max:
-            self._ask_about(order)
+            parts.ask_about(order)
             order.cancel_ms = 0
-
-    def _ask_about(self, order: WorkingOrder) -> None:
-        """Ask the venue, unless a question is under way: while nothing is answered each one more
-        would only wait, and a reading behind all of them. One that is lost silences no order for
-        ever.
-        """
-        parts = self._parts
-        is_lost = parts.now - order.asked_ms > parts.rules.session.silent_ms_max
-        if is_lost or not order.is_asked_about:
-            parts.query(order)
 
     def _close_naked(self) -> None:
         parts = self._parts

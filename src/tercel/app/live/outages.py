@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tercel.app.live.status_records import OutageStatus
-from tercel.domain.commands import Command
+from tercel.domain.commands import Command, WriteJournal
 from tercel.domain.events import Event, FeedNews, JournalNews, VenueRead
+from tercel.domain.journal import FeedRow
 
 READING = "reading"
 ORDER = ("venue", READING, "user", "market", "journal")
@@ -27,6 +28,11 @@ class Outages:
                 self._down.pop("venue", None)
         elif isinstance(what, FeedNews) and what.stream in STREAMS:
             self._note(STREAMS[what.stream], what.time_ms, what.detail, is_up=what.is_up)
+        elif isinstance(what, WriteJournal):
+            # A stream that tells nothing any more is found out by the session alone.
+            for row in what.rows:
+                if isinstance(row, FeedRow) and row.stream == "user":
+                    self._note("user", row.time_ms, row.detail, is_up=row.is_up)
         elif isinstance(what, JournalNews):
             self._note("journal", what.time_ms, what.detail, is_up=what.is_up)
 

@@ -161,6 +161,14 @@ class SessionParts:
         order.asked_ms = self.now
         self.asked.append(QueryOrder(request.client_id, request.symbol, request.is_conditional))
 
+    def ask_about(self, order: WorkingOrder) -> None:
+        """The same, unless a question is under way: while nothing is answered each one more would
+        only wait, and a reading behind all of them. One that is lost silences no order for ever.
+        """
+        is_lost = self.now - order.asked_ms > self.rules.session.silent_ms_max
+        if is_lost or not order.is_asked_about:
+            self.query(order)
+
     def read_venue(self, *, again: bool = False) -> None:
         """Ask for everything the venue knows, unless that is asked already; with `again` once more
         after it, since it may have looked too early.

@@ -106,7 +106,7 @@ class Recovery:
                 continue
             else:
                 # Filled, triggered, cancelled by somebody, or never there: the venue tells.
-                parts.query(order)
+                parts.ask_about(order)
 
     def _judge_strangers(self, snapshot: VenueSnapshot, asked_ms: int) -> None:
         """Open orders that the session does not count on."""

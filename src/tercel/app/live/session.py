@@ -22,6 +22,7 @@ from tercel.app.live.entries import Entries
 from tercel.app.live.execution import Execution
 from tercel.app.live.ghost import Beside
 from tercel.app.live.guard import Guard
+from tercel.app.live.hearing import Hearing
 from tercel.app.live.keeping import (
     frame_of,
     image_of,
@@ -38,6 +39,7 @@ from tercel.app.live.recorder import Recorder
 from tercel.app.live.recovery import Recovery
 from tercel.app.live.signals import SignalMaker
 from tercel.app.live.suspensions import Suspensions
+from tercel.app.live.watchdog import Watchdog
 from tercel.app.live.working import WorkingOrders
 from tercel.app.record_bytes import copy_records
 from tercel.core.codes import Refusal, Slot
@@ -113,6 +115,8 @@ class Session:
         self.session_id = memory.session_id
         self.execution = Execution(self.parts)
         self.guard = Guard(self.parts, self.execution)
+        self.watchdog = Watchdog(self.parts, self.execution)
+        self.hearing = Hearing(self.parts)
         self.objections = Objections(self.parts)
         self.entries = Entries(self.parts, self.execution, self.objections)
         self.recovery = Recovery(self.parts, self.execution)
@@ -136,8 +140,6 @@ class Session:
         """When the bars of the present close came."""
         self._has_account = is_readable(state.kernel) or not rules.reads_venue
         """Whether the account's capital is known: kept, configured, or read from the venue."""
-        self._user_is_down = rules.reads_venue
-        """Until it says that it is up."""
         self._greetings: list[tuple[Level, AlertCode, str]] = []
         """What is told with the first event."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -169,6 +171,7 @@ class Session:
             parts.since_ms = max(self.kept.saved_ms - LATE_FILLS_MS, 0) or event.time_ms
         while self._greetings:
             parts.alert(*self._greetings.pop(0))
+        self.hearing.hear(event)
         self._handlers[type(event)](event)
         self.operator.go_on()
         self.suspensions.tell()
@@ -220,7 +223,8 @@ class Session:
 
     def waiting_symbols(self) -> tuple[str, ...]:
         """Symbols whose quotes the next timer should bring."""
-        return self.entries.waiting_symbols()
+        wanted = (*self.entries.waiting_symbols(), *self.watchdog.waiting_symbols())
+        return tuple(dict.fromkeys(wanted))
 
     def image(self) -> bytes:
         """Everything that decides, exact to the bit: with the same inputs it decides the same."""
@@ -243,6 +247,7 @@ class Session:
         self._close_time = event.open_time + parts.plan.bar_ms
         copy_records(self._asked, signals)
         self._views = dict(zip(event.series, event.views, strict=True)) if event.views else {}
+        self.watchdog.see_bars(self._close_time, self._board.closes, event.series, self._views)
         self.objections.veto(self._asked, self._views)
         self.entries.withdraw(self._views)
         self.beside.begin_minute()
@@ -382,8 +387,11 @@ class Session:
             if not parts.orders.live():
                 # Else they may be of an entry that was kept: booked, it is protected.
                 parts.pass_over(event.snapshot.fills)
+        if not is_start:
+            self.hearing.compare(event.snapshot.fills)
         is_met = self.recovery.reconcile(event.snapshot, asked_ms=asked_ms, is_start=is_start)
-        if not self._user_is_down:
+        self.watchdog.see_orders(event.snapshot.orders)
+        if not self.hearing.is_down:
             # While it is down some symbols are read in turn only.
             parts.fills_were_read(asked_ms)
         parts.changed = True
@@ -429,7 +437,7 @@ class Session:
             parts.flags.is_overloaded = not event.is_up
         if event.stream == "user" and parts.rules.reads_venue:
             # While it is down the venue is polled: what happened meanwhile is not told again.
-            self._user_is_down = not event.is_up
+            self.hearing.come(is_up=event.is_up)
             parts.read_venue(again=True)
 
     def _on_journal(self, event: JournalNews) -> None:
@@ -448,14 +456,14 @@ class Session:
         if not self.is_ready:
             parts.read_venue()
             return
+        self.hearing.look()
         rested_ms = parts.now - parts.venue_read_ms
-        is_due = ((parts.wants_read or parts.doubted_ms) and rested_ms >= session.query_ms) or (
-            self._user_is_down and rested_ms > session.answer_ms_max
-        )
-        if is_due and not parts.venue_asked_ms:
+        is_due = (parts.wants_read or parts.doubted_ms) and rested_ms >= session.query_ms
+        if (is_due or self.hearing.wants_reading()) and not parts.venue_asked_ms:
             parts.wants_read = False
             parts.read_venue()
         self.guard.look()
+        self.watchdog.look(event.quotes)
         self.entries.chase(event.quotes)
 
     def _restore(self, state: SessionState) -> None:

@@ -56,6 +56,10 @@ class WorkingOrder:
     cancel_ms: int = 0
     """When its cancel was sent; 0: not."""
     acked_ms: int = 0
+    triggered_ms: int = 0
+    """When the venue first said that it was triggered; 0: it has not."""
+    beyond_ms: int = 0
+    """Since when price is known to be beyond its trigger; 0: it is not."""
     over_ms: int = 0
     """When it was known to be over; 0: it is not."""
     missed: int = 0

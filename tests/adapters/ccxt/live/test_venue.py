@@ -262,7 +262,7 @@ def test_a_triggered_stop_is_told_by_its_engine_order() -> None:
         )
         found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
         assert (found.phase, found.filled_quantity) == (OrderPhase.PARTLY_FILLED, 0.004)
-        assert found.venue_id == "77"
+        assert (found.venue_id, found.is_triggered) == ("77", True)
         assert bench.server.sent("GET /fapi/v1/order")[0]["orderId"] == "901"
 
     on_bench(asks)()
@@ -318,6 +318,23 @@ def test_a_stop_that_ended_unfilled_is_not_over_before_its_engine_order_says_so(
         bench.server.answers["GET /fapi/v1/order"] = failed
         found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
         assert (found.outcome, found.phase) == (outcome, None)
+
+    on_bench(asks)()
+
+
+@pytest.mark.parametrize(("status", "is_triggered"), [("NEW", False), ("TRIGGERING", True)])
+def test_a_stop_that_is_being_triggered_is_told_as_such(status: str, is_triggered: bool) -> None:
+    """It is open all the same: one was never seen to go on from there."""
+
+    async def asks(bench: Bench) -> None:
+        await bench.open()
+        row = algo_row(algoStatus=status)
+        bench.server.answers["GET /fapi/v1/algoOrder"] = row
+        bench.server.answers["GET /fapi/v1/openAlgoOrders"] = [row]
+        found = await bench.venue.query(STOP.client_id, "BTCUSDT", is_conditional=True)
+        assert (found.phase, found.is_triggered) == (OrderPhase.ACKED, is_triggered)
+        [listed] = (await bench.venue.read(["BTCUSDT"], START_MS)).orders
+        assert (listed.phase, listed.is_triggered) == (OrderPhase.ACKED, is_triggered)
 
     on_bench(asks)()
 
@@ -652,7 +669,7 @@ def test_an_entry_that_would_leave_too_late_is_refused_and_never_sent() -> None:
         assert (entry.outcome, entry.fault) == (Outcome.REFUSED, Fault.BUSY)
         assert "not sent" in entry.text
         assert stop.outcome is Outcome.DONE
-        await bench.settle(60.0)
+        await bench.settle(50.0)
         assert [each.path for each in bench.server.asked] == ["/fapi/v1/algoOrder"]
         assert not [each for each in bench.take() if isinstance(each, FeedNews) and not each.is_up]
 

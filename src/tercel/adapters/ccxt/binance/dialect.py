@@ -155,6 +155,7 @@ class BinanceAccount:
 
     def parse(self, frame: Json) -> list[Event]:
         """Events of a frame of the user stream."""
+        self._key.hear()
         for symbol in symbols_of(frame):
             self.note(symbol)
         events = self._frames.parse(frame)

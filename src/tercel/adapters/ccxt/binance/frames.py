@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from tercel.adapters.ccxt.binance.names import OrderNames
-from tercel.adapters.ccxt.binance.orders import PHASES, algo_phase, forced_kind, number
+from tercel.adapters.ccxt.binance.orders import FIRED, PHASES, algo_phase, forced_kind, number
 from tercel.adapters.ccxt.calls import Json
 from tercel.adapters.ccxt.fees import FeePrices
 from tercel.domain.events import Event, FeedNews, Filled, FundingPaid, OrderUpdate
@@ -136,7 +136,7 @@ class UserFrames:
                 venue_id=str(row["aid"]),
                 phase=phase,
                 filled_quantity=filled,
-                is_triggered=status in ("TRIGGERED", "FINISHED"),
+                is_triggered=status in FIRED,
                 venue_time_ms=int(frame["T"]),
             )
         ]

@@ -36,6 +36,10 @@ ALGO_PHASES = {
     "EXPIRED": OrderPhase.EXPIRED,
 }
 """FINISHED is told by what its engine order filled: `algo_phase`."""
+FIRED = frozenset({"TRIGGERING", "TRIGGERED", "FINISHED"})
+"""States of a conditional order whose price was reached, filled or not: a venue has kept one
+TRIGGERING for ever.
+"""
 FORCED = (
     ("adl_autoclose", "adl"),
     ("settlement_autoclose-", "settlement"),
@@ -160,7 +164,14 @@ def answer(row: Json, *, is_conditional: bool) -> Answer:
         status = row.get("algoStatus")
         quantity = number(row.get("quantity"))
         phase = None if status is None else algo_phase(status, filled, quantity)
-        return Answer(Outcome.DONE, str(row["algoId"]), phase, filled, quantity=quantity)
+        return Answer(
+            Outcome.DONE,
+            str(row["algoId"]),
+            phase,
+            filled,
+            quantity=quantity,
+            is_triggered=status in FIRED,
+        )
     phase, filled = PHASES.get(str(row["status"])), number(row.get("executedQty"))
     quantity = number(row.get("origQty"))
     return Answer(Outcome.DONE, str(row["orderId"]), phase, filled, quantity=quantity)
@@ -223,6 +234,7 @@ def algo_snapshot(row: Json) -> OrderSnapshot:
         reduce_only=bool(row.get("reduceOnly")) or bool(row.get("closePosition")),
         is_conditional=True,
         time_ms=int(row["updateTime"]),
+        is_triggered=row["algoStatus"] in FIRED,
     )
 
 
