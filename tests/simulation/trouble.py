@@ -62,9 +62,9 @@ SILENCE_MS = 60_000
 """A stream without a sign of life is taken for dead after so long."""
 BAR_MS = 65_000
 """Until the next bar has had the venue read."""
-QUIET_MS = 20_000
-"""What happens on a stream that tells nothing is read so much later: the pace of two symbols, and
-latencies.
+QUIET_MS = 40_000
+"""What happens on a stream that tells nothing is read so much later: thrice the pace of two
+symbols, and latencies.
 """
 RESEND_MS = 5_000
 RECOVERING_MS = 20_000

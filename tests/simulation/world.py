@@ -201,7 +201,9 @@ class World:
         self._number = 0
         self._minute_ms = START_MS
         self._news_ms = {"order": 0, "algo": 0, "account": 0}
-        self._timer_is_set = self._look_is_set = False
+        self._timer_is_set = False
+        self._look_ms = 0
+        """When the session's timer fires though nothing is pending; 0: it does not."""
         self._turn_waits = False
         """The next decision of a close waits for the store of the one before."""
         self._later: list[BarsClosed] = []
@@ -318,7 +320,8 @@ class World:
             self.session.parts.recorder = QuietRecorder(
                 self.plan, session_id, every_evaluation=False
             )
-        self._timer_is_set = self._look_is_set = self._turn_waits = False
+        self._timer_is_set = self._turn_waits = False
+        self._look_ms = 0
         self._later.clear()
         self.hand(TimerFired(self.now))
         self.push(self.now + self.latency(), self._stream_is_up, self.life)
@@ -377,10 +380,15 @@ class World:
         if not self._timer_is_set and self._is_pending(session):
             self._timer_is_set = True
             self.push(self.now + self.rules.session.timer_ms, self._timer, self.life)
-        if not self._look_is_set and (due_ms := session.hearing.due_ms()):
-            self._look_is_set = True
-            soon_ms = self.now + self.rules.session.timer_ms
-            self.push(max(due_ms, soon_ms), self._look_again, self.life)
+        self._look_later(session)
+
+    def _look_later(self, session: Session) -> None:
+        """A look at when a stream may have told nothing for too long, or a reading is overdue."""
+        asked_ms, rules = session.parts.venue_asked_ms, self.rules.session
+        due_ms = asked_ms + rules.silent_ms_max + 1 if asked_ms else session.hearing.due_ms()
+        if due_ms and (self._look_ms == 0 or due_ms < self._look_ms):
+            self._look_ms = max(due_ms, self.now + rules.timer_ms)
+            self.push(self._look_ms, self._look_again, (self.life, self._look_ms))
 
     def _decide_on(self, life: int) -> None:
         """The store is done: the next decision of the close, and bars that waited for them all."""
@@ -408,18 +416,23 @@ class World:
             self._timer_is_set = False
             self.hand(TimerFired(self.now))
 
-    def _look_again(self, life: int) -> None:
-        """The user stream may have told nothing for too long."""
-        if life == self.life and self.session is not None:
-            self._look_is_set = False
+    def _look_again(self, what: tuple[int, int]) -> None:
+        """It is then: where something has come meanwhile, a later moment is."""
+        if what != (self.life, self._look_ms) or self.session is None:
+            return  # an earlier one took its place
+        self._look_ms = 0
+        parts, silent_ms = self.session.parts, self.rules.session.silent_ms_max
+        is_due = 0 < self.session.hearing.due_ms() <= self.now
+        if is_due or (parts.venue_asked_ms and self.now - parts.venue_asked_ms > silent_ms):
             self.hand(TimerFired(self.now))
+        else:
+            self._look_later(self.session)
 
     @staticmethod
     def _is_pending(session: Session) -> bool:
         parts, execution, operator = session.parts, session.execution, session.operator
         if (
-            parts.venue_asked_ms
-            or parts.wants_read
+            parts.wants_read
             or parts.flags.mismatched
             or not session.is_ready
             or session.hearing.is_down

@@ -53,12 +53,15 @@ def test_nothing_is_read_while_nothing_is_open() -> None:
     assert readings(scene, scene.wait(60_000)) == 0
 
 
-@pytest.mark.parametrize("plan", [TradePlan(), LIMIT])
-def test_the_venue_is_read_while_something_is_open_and_nothing_is_told(plan: TradePlan) -> None:
+@pytest.mark.parametrize(("plan", "pace_ms"), [(LIMIT, QUIET_MS), (TradePlan(), 3 * QUIET_MS)])
+def test_the_venue_is_read_while_something_is_open_and_nothing_is_told(
+    plan: TradePlan, pace_ms: int
+) -> None:
+    """An entry that fills unheard has no stop; a position that is protected can wait."""
     scene = up(Cast(plan=plan))
     scene.bar(ask=Ask())
-    assert readings(scene, scene.wait(QUIET_MS - 1_000)) == 0
-    assert readings(scene, scene.wait(4 * QUIET_MS + 1_500)) == 5
+    assert readings(scene, scene.wait(pace_ms - 1_000)) == 0
+    assert readings(scene, scene.wait(4 * pace_ms + 1_500)) == 5
 
 
 def test_a_stream_that_tells_something_is_not_doubted() -> None:
@@ -73,7 +76,7 @@ def test_a_stream_that_tells_something_is_not_doubted() -> None:
 def test_a_reading_is_asked_for_more_seldom_with_more_symbols() -> None:
     """Six symbols are ten calls instead of five."""
     symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "BNBUSDT")
-    scene = up(Cast(symbols, tuple(range(6))))
+    scene = up(Cast(symbols, tuple(range(6)), plan=LIMIT))
     scene.bar(ask={k: Ask() for k in range(6)})
     assert readings(scene, scene.wait(2 * QUIET_MS - 500)) == 0
     assert readings(scene, scene.wait(2 * QUIET_MS + 1_500)) == 2

@@ -146,6 +146,11 @@ class Desk:
         self.entry_waits: Codes = self.streams["plan"]["entry_wait_bars"]
         """`PLAN.entry_wait_bars` of each stream."""
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a breaker has stopped the account, or it is ruined."""
+        return bool(self._halted.item()) or bool(self._exhausted.item())
+
     def touch(self, k: int) -> None:
         """Stream `k` has changed: it decides at the next bar, come what may."""
         self._touched[k] = True

@@ -5,9 +5,10 @@ if nothing happened. Nobody can tell the two apart from the stream alone, so tha
 over REST:
 
 - while it is told to be down, each time the last reading is `session.answer_ms_max` old;
-- while it tells nothing and something could happen (a position is held, an order of ours rests),
-  each `session.quiet_read_ms`. With several symbols more seldom: a reading is four calls, and one
-  for the fills of each symbol with a position or an order;
+- while it tells nothing and something could happen: each `session.quiet_read_ms` while an entry of
+  ours may fill, whose position would have no stop, and SAFE_FACTOR times as seldom while only exits
+  may. With several symbols more seldom: a reading is four calls, and one for the fills of each
+  symbol with a position or an order;
 - a fill that a reading brought and that the stream has not told `session.answer_ms_max` after it
   happened shows that it is deaf: it counts as down until it tells something again.
 
@@ -20,12 +21,15 @@ from collections.abc import Sequence
 
 from tercel.app.live.alerts import AlertCode
 from tercel.app.live.parts import SessionParts
+from tercel.core.codes import Slot
 from tercel.domain.commands import Level
 from tercel.domain.events import BarsClosed, Filled, FundingPaid, OrderUpdate
 from tercel.domain.orders import VenueFill
 
 TOLD = (OrderUpdate, Filled, FundingPaid)
 """Events that the stream of our orders brings."""
+SAFE_FACTOR = 3
+"""How many times as seldom the venue is read where what is held is protected."""
 CALLS_OF_ALL = 4
 """Calls of a reading that are for all symbols."""
 
@@ -104,6 +108,8 @@ class Hearing:
             return 0
         calls = CALLS_OF_ALL + len(busy)
         pace_ms = parts.rules.session.quiet_read_ms * calls // (CALLS_OF_ALL + 1)
+        if not any(order.request.slot is Slot.ENTRY for order in parts.orders.live()):
+            pace_ms *= SAFE_FACTOR
         return max(self._heard_ms, self._idle_ms, parts.venue_read_ms) + pace_ms
 
     def _busy(self) -> set[str]:

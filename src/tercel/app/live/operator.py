@@ -31,6 +31,8 @@ def kill_halt(parts: SessionParts) -> Refusal:
     One that goes on by itself is that of a backtest, and so is a replay's: there the core closes at
     each stream's next bar, and nothing here may be ahead of it.
     """
+    if not parts.desk.is_stopped:
+        return Refusal.NONE
     account = parts.desk.account
     halted = Refusal.EQUITY_EXHAUSTED if account.exhausted else Refusal(int(account.halted))
     if halted not in KILL_HALTS or parts.rules.is_exact:
