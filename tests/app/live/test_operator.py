@@ -244,6 +244,17 @@ def test_a_start_says_why_nothing_is_entered() -> None:
     ]
 
 
+def test_a_start_without_capital_says_that_no_rearm_helps() -> None:
+    scene = Scene(Cast(own={"quantity": 1_100.0}), automation_at_start=True).enter(HOLD)
+    scene.venue.prices["BTCUSDT"] = 90.0
+    scene.bar(close=90.0)
+    scene.wait(3_000)
+    assert bool(scene.session.parts.desk.account.exhausted)
+    assert (scene.held(), scene.at()) == (0.0, 0.0)
+    [told] = scene.restart().alerts(AlertCode.SESSION_STARTED)
+    assert told.text.endswith("no entries: nothing is left of the capital")
+
+
 def test_rearm_lifts_a_breaker_too_and_says_so() -> None:
     limits = {"loss_24h_fraction_max": 0.02}
     scene = Scene(Cast(limits=limits, own={"quantity": 100.0})).enter(HOLD)

@@ -69,6 +69,8 @@ def entries_told(parts: SessionParts) -> str:
     flags, halted = parts.flags, Refusal(int(parts.desk.account.halted))
     if flags.kill_latched:
         return f"no entries: the kill switch is latched ({flags.kill_latched}); {REARM}"
+    if parts.desk.account.exhausted:
+        return "no entries: nothing is left of the capital"
     if halted in KILL_HALTS:
         return f"no entries: {halted.name.lower()} has stopped the account; {REARM}"
     if halted or flags.is_paused:

@@ -31,7 +31,7 @@ REASONS = {
     "daily_loss": "`tercel resume` ends it",
     "kill_24h": "`tercel kill --rearm` ends it",
     "kill_session": "`tercel kill --rearm` ends it",
-    "equity_exhausted": "`tercel kill --rearm` ends it",
+    "equity_exhausted": "nothing is left of the capital",
 }
 """What a refusal means for a whole session."""
 TICK_TOLERANCE = Decimal("1e-6")
