@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
+from tercel.core.codes import Slot
 from tercel.domain.journal import JournalRow
 from tercel.domain.orders import OrderRequest
 from tercel.domain.session_state import SessionState, StateSnapshot
@@ -123,3 +125,8 @@ Command = (
     | SaveState
     | EndSession
 )
+
+
+def enters(command: Command) -> TypeGuard[PlaceOrder]:
+    """Whether it sends an entry."""
+    return isinstance(command, PlaceOrder) and command.request.slot is Slot.ENTRY

@@ -13,6 +13,11 @@ class TercelError(Exception):
     exit_code = 1
 
 
+def words_of(error: BaseException) -> str:
+    """What an error says: our own are whole lines, of any other its kind matters."""
+    return str(error) if isinstance(error, TercelError) else f"{type(error).__name__}: {error}"
+
+
 class UserError(TercelError):
     """What the user said cannot be done: an unknown name, a bad date, an empty range."""
 

@@ -150,6 +150,11 @@ class VenueFill:
     kind: str = "trade"
     """trade, liquidation, adl or settlement."""
 
+    @property
+    def key(self) -> str:
+        """`symbol:trade id`: unique within the account."""
+        return f"{self.symbol}:{self.trade_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class PositionSnapshot:

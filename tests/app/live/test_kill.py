@@ -206,22 +206,24 @@ def test_resumes_of_a_daily_loss_do_not_keep_the_kill_switch_away() -> None:
     assert halted_by(scene) is Refusal.KILL_SESSION
 
 
+def arm_again(scene: Scene) -> None:
+    """The operator lifts what stopped the account, and at the next bar nothing does."""
+    scene.ask(Operation.REARM)
+    scene.ask(Operation.AUTOMATION_ON)
+    scene.bar()
+    assert halted_by(scene) is Refusal.NONE
+
+
 def test_rearms_of_24_hours_do_not_keep_that_of_the_session_away() -> None:
     scene = Scene(Cast(limits={**KILLED_BY_24H, "session_loss_fraction_max": 0.0008}))
     scene.bar()
     lose(scene)
     assert halted_by(scene) is Refusal.KILL_24H
-    scene.ask(Operation.REARM)
-    scene.ask(Operation.AUTOMATION_ON)
-    scene.bar()
-    assert halted_by(scene) is Refusal.NONE
+    arm_again(scene)
     scene.session.parts.desk.account.limits.loss_24h_fraction_max = 0.0
     lose(scene)
     assert halted_by(scene) is Refusal.KILL_SESSION
-    scene.ask(Operation.REARM)
-    scene.ask(Operation.AUTOMATION_ON)
-    scene.bar()
-    assert halted_by(scene) is Refusal.NONE
+    arm_again(scene)
 
 
 # --- stop -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Fills:
 
     def take(self, fill: VenueFill) -> None:
         """Book a fill once, whoever tells it."""
-        parts, key = self._parts, f"{fill.symbol}:{fill.trade_id}"
+        parts, key = self._parts, fill.key
         if not parts.note_fill(key, fill.time_ms):
             return
         parts.changed = True

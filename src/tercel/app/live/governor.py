@@ -21,6 +21,7 @@ from enum import IntEnum
 import structlog
 
 from tercel.app.ports import Clock
+from tercel.app.tasks import end_tasks
 from tercel.domain.live_settings import GovernorSettings
 from tercel.domain.times import MINUTE_MS
 
@@ -266,12 +267,10 @@ class Governor:
 
     async def close(self) -> None:
         """Nobody is let go any more; those who wait are cancelled."""
-        for pump in self._pumps.values():
-            pump.cancel()
         for queue in self._queues.values():
             for each in queue:
                 each.turn.cancel()
-        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
+        await end_tasks(self._pumps.values())
 
     def _wait_ms(self, caller: _Caller) -> float:
         """Until it may go, were it the first."""

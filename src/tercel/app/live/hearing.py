@@ -63,7 +63,7 @@ class Hearing:
             return
         self._heard_ms = self._parts.now
         if self.untold and isinstance(event, Filled):
-            self.untold.pop(f"{event.fill.symbol}:{event.fill.trade_id}", None)
+            self.untold.pop(event.fill.key, None)
         if self._is_deaf:
             self.come(is_up=True)
             self._tell(Level.INFO, AlertCode.FEED_UP, "tells something again")
@@ -74,9 +74,8 @@ class Hearing:
         if self.is_down:
             return
         for fill in fills:
-            key = f"{fill.symbol}:{fill.trade_id}"
-            if fill.time_ms > self._up_ms and key not in self._parts.seen:
-                self.untold[key] = fill.time_ms
+            if fill.time_ms > self._up_ms and fill.key not in self._parts.seen:
+                self.untold[fill.key] = fill.time_ms
 
     def look(self) -> None:
         """Time has passed."""

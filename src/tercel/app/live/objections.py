@@ -39,7 +39,7 @@ class Objections:
         refusal = Refusal.NONE
         if flags.kill_latched:
             refusal = Refusal.KILLED
-        elif not flags.automation and not self._is_halted():
+        elif not flags.automation and not self._parts.desk.is_stopped:
             # A stopped account says so itself, by the breaker that stopped it.
             refusal = Refusal.AUTOMATION_OFF
         elif flags.is_paused or flags.is_stopping:
@@ -76,10 +76,6 @@ class Objections:
             )
             for other in parts.plan.streams_of(parts.symbol_of(k))
         )
-
-    def _is_halted(self) -> bool:
-        account = self._parts.desk.account
-        return bool(account.halted) or bool(account.exhausted)
 
     def _tell_late(self, views: Mapping[int, MarketView]) -> None:
         parts = self._parts

@@ -228,7 +228,7 @@ class Operator:
         if self._kill_is_open and not parts.desk.is_flat():
             # An entry may have filled after the switch: it is closed as well.
             self._close_all(ExitReason.KILL_SWITCH, Refusal.KILLED)
-        if not parts.desk.is_flat() or parts.orders.live():
+        if not parts.is_at_rest:
             self._at_rest_ms = 0
             return
         self._at_rest_ms = self._at_rest_ms or parts.now
@@ -283,15 +283,14 @@ class Operator:
     def _unfinished(self) -> str:
         """What of a kill is not done, in words; empty: there is none, or it is."""
         parts = self._parts
-        is_open = not parts.desk.is_flat() or bool(parts.orders.live())
         if parts.flags.kill_latched and not self._kill_is_verified:
-            if self._kill_is_open and is_open:
+            if self._kill_is_open and not parts.is_at_rest:
                 return "the kill switch is still closing positions"
             return "the kill is not verified: the venue has not said yet that nothing is open"
         if halted := kill_halt(parts):
             if not self._is_met:
                 return f"{halted.name.lower()}: the venue has not said yet what is open"
-            if is_open:
+            if not parts.is_at_rest:
                 return f"{halted.name.lower()} is still closing positions"
         return ""
 

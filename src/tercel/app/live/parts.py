@@ -122,6 +122,11 @@ class SessionParts:
         """Lot size of stream `k`, base."""
         return self.desk.lots[k]
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is held, and no order of ours may rest or fill."""
+        return self.desk.is_flat() and not self.orders.live()
+
     def protected(self, k: int) -> float:
         """What stops of stream `k` protect that rest and stay, base."""
         return sum(
@@ -212,7 +217,7 @@ class SessionParts:
     def pass_over(self, fills: tuple[VenueFill, ...]) -> None:
         """Fills of before the first start: the wallet that the ledger begins with has them."""
         for fill in fills:
-            self.note_fill(f"{fill.symbol}:{fill.trade_id}", fill.time_ms)
+            self.note_fill(fill.key, fill.time_ms)
 
     def note_fill(self, key: str, time: int) -> bool:
         """Whether the fill `key` is new; it is remembered."""

@@ -27,7 +27,7 @@ import structlog
 
 from tercel.app.live.latency import Latencies
 from tercel.app.live.lease import LeasedState
-from tercel.app.live.sending import Sending
+from tercel.app.live.sending import Request, Sending
 from tercel.app.live.session import Session
 from tercel.app.live.storing import Storing
 from tercel.app.live.surroundings import Surroundings
@@ -35,21 +35,18 @@ from tercel.app.ports import (
     FeedQuote,
 )
 from tercel.app.tasks import end_tasks
-from tercel.core.codes import Slot
 from tercel.domain.commands import (
     Alert,
-    CancelForeign,
     CancelOrder,
     Command,
     EndSession,
     Level,
     PlaceOrder,
-    QueryOrder,
-    ReadVenue,
     SaveState,
     WriteJournal,
+    enters,
 )
-from tercel.domain.errors import StorageError, TercelError
+from tercel.domain.errors import StorageError, TercelError, words_of
 from tercel.domain.events import (
     Answer,
     BarsClosed,
@@ -304,15 +301,12 @@ class Runner:
 
     def _send(self, command: Command, *, is_stored: bool) -> None:
         """Let one command go; its answer comes as an event."""
-        if isinstance(command, PlaceOrder):
-            if not is_stored and command.request.slot is Slot.ENTRY:
-                refused = Answer(
-                    Outcome.REFUSED, fault=Fault.OTHER, text="journal or state are not kept in time"
-                )
-                self._put(Placed(self._now(), command.request.client_id, refused))
-                return
-            self._sending.send(command)
-        elif isinstance(command, CancelOrder | QueryOrder | ReadVenue | CancelForeign):
+        if not is_stored and enters(command):
+            refused = Answer(
+                Outcome.REFUSED, fault=Fault.OTHER, text="journal or state are not kept in time"
+            )
+            self._put(Placed(self._now(), command.request.client_id, refused))
+        elif isinstance(command, Request):
             self._sending.send(command)
         elif isinstance(command, Alert):
             log_at = {Level.INFO: log.info, Level.WARNING: log.warning}
@@ -431,7 +425,7 @@ class Runner:
             self._fail_of(error, "a task that failed")
 
     def _fail_of(self, error: BaseException, origin: str) -> None:
-        text = str(error) if isinstance(error, TercelError) else f"{type(error).__name__}: {error}"
+        text = words_of(error)
         told = None if self._failure else error
         log.critical("session_failed", what=origin, error=text, exc_info=told)
         self._fail(text, origin)

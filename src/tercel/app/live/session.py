@@ -48,9 +48,9 @@ from tercel.domain.commands import (
     Command,
     EndSession,
     Level,
-    PlaceOrder,
     SaveState,
     WriteJournal,
+    enters,
 )
 from tercel.domain.errors import StrategyError
 from tercel.domain.events import (
@@ -205,7 +205,7 @@ class Session:
         if parts.rules.reads_venue:
             parts.read_venue(again=True)
         asked, parts.asked = parts.asked, []
-        return [*self._to_keep(), *(each for each in asked if not _enters(each))]
+        return [*self._to_keep(), *(each for each in asked if not enters(each))]
 
     @property
     def kept(self) -> SessionState:
@@ -215,7 +215,7 @@ class Session:
     @property
     def has_business(self) -> bool:
         """Whether a position is held, or an order of ours may rest or fill."""
-        return not self.parts.desk.is_flat() or bool(self.parts.orders.live())
+        return not self.parts.is_at_rest
 
     def next_turn(self) -> Turn | None:
         """What the session asks itself next; None: nothing, the next event may come."""
@@ -486,7 +486,3 @@ class Session:
         if state.kill_latched or kill_halt(parts):
             flags.automation = False  # once it is armed again, somebody has to switch it on
         self.suspensions.restore()
-
-
-def _enters(command: Command) -> bool:
-    return isinstance(command, PlaceOrder) and command.request.slot is Slot.ENTRY

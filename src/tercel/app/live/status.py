@@ -99,8 +99,7 @@ def _kill_is_verified(session: Session, recent: Recent) -> bool:
         bool(parts.flags.kill_latched)
         and session.is_ready
         and not recent.kill_is_open
-        and parts.desk.is_flat()
-        and not any(parts.orders.live())
+        and parts.is_at_rest
     )
 
 

@@ -20,7 +20,7 @@ from tercel.app.live.lease import LeasedState
 from tercel.app.live.venue_clock import VenueClock
 from tercel.app.ports import Journal, StateStore
 from tercel.domain.commands import Command, SaveState, WriteJournal
-from tercel.domain.errors import TercelError
+from tercel.domain.errors import TercelError, words_of
 from tercel.domain.journal import JournalRow
 from tercel.domain.session_state import StateSnapshot
 
@@ -144,13 +144,10 @@ class Storing:
             del rows[:ROWS_AT_ONCE]
 
     def _tell(self, troubles: Sequence[BaseException]) -> None:
-        told = []
         for each in troubles:
-            is_ours = isinstance(each, TercelError)
-            told.append(str(each) if is_ours else f"{type(each).__name__}: {each}")
-            if not is_ours:
-                log.critical("store_failed", error=told[-1], exc_info=each)
-        self._on_news(not troubles, "; ".join(told))
+            if not isinstance(each, TercelError):
+                log.critical("store_failed", error=words_of(each), exc_info=each)
+        self._on_news(not troubles, "; ".join(map(words_of, troubles)))
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, bool]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tercel.app.tasks import end_tasks
 from tercel.domain.events import Operation
 from tercel.entry.cli import terminal
 
@@ -136,8 +137,7 @@ async def _run(live: LiveSession, control: ControlServer, watched: _Watched) -> 
     try:
         code = await live.runner.run((live.row,))
     finally:
-        showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
+        await end_tasks([showing])
         watched.view.update(watched.status())
     watched.view.close()
     tell_end(watched.view, watched.status(), code)
